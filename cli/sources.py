@@ -1,0 +1,113 @@
+"""What the user names on the command line as single files, each with the folder that its take gets."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import ReadError, RigdropError
+from ..files import sha256_of
+from ..motion.store import open_take
+from ..report import read_report
+
+VIDEO_SUFFIXES = {
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
+    ".webm", ".wmv", ".y4m",
+}
+# A file name may have 255 bytes; the longest that is added to a take's name is far below the rest.
+_MAX_NAME_BYTES = 180
+
+
+def expand(inputs: Sequence[str]) -> list[Path]:
+    """Return the files that ``inputs`` name: a file as it is, a folder's videos at any depth, what a pattern finds.
+
+    Each file once, in the order given, a folder's in the order of their names. Raises `ReadError` where a folder or a
+    pattern holds nothing.
+    """
+    found: dict[Path, None] = {}
+    for name in inputs:
+        found.update(dict.fromkeys(_expand(name)))
+    return list(found)
+
+
+def assign_folders(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Return each source with its take's folder in ``out``: one of its own, and the same one from run to run.
+
+    A name that another source has taken, in this run or in a report that lies there, gets a number.
+    """
+    taken: set[Path] = set()
+    pairs = []
+    for source in sources:
+        folder = next(folder for folder in _candidates(out / take_name(source)) if folder not in taken and _is_ours(folder, source))
+        taken.add(folder)
+        pairs.append((source, folder))
+    return pairs
+
+
+def take_name(source: Path) -> str:
+    """Return what a source's take is called: the source's own name, or for a stored take the name that it was given.
+
+    Cut to fit a file system, with a few digits of its hash, so that two long names stay two.
+    """
+    name = _stored_name(source) if source.suffix == ".h5" else source.stem
+    name = name.strip(" .") or "take"
+    data = name.encode("utf-8", errors="surrogateescape")
+    if len(data) <= _MAX_NAME_BYTES:
+        return name
+    return f"{data[:_MAX_NAME_BYTES].decode('utf-8', errors='ignore')}~{hashlib.sha256(data).hexdigest()[:6]}"
+
+
+def _stored_name(source: Path) -> str:
+    try:
+        with open_take(source) as take:
+            return str(take.provenance.get("take") or Path(str(take.attributes["source_name"])).stem)
+    except RigdropError:
+        return source.stem  # converting it says what is wrong with it
+
+
+def _expand(name: str) -> list[Path]:
+    path = Path(name)
+    if path.is_dir():
+        videos = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and _is_plain(file, path))
+        if not videos:
+            raise ReadError(f"{path}: found no video in it, expected files like .mp4, .mov or .mkv")
+        return videos
+    if path.exists() or not glob.has_magic(name):
+        return [path]
+    matches = sorted(Path(match) for match in glob.glob(name, recursive=True))
+    files = [match for match in matches if match.is_file()]
+    if not files:
+        raise ReadError(f"{name}: the pattern matches no file")
+    return files
+
+
+def _is_plain(file: Path, folder: Path) -> bool:
+    return file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    yield folder
+    number = 2
+    while True:
+        yield folder.with_name(f"{folder.name}_{number}")
+        number += 1
+
+
+def _is_ours(folder: Path, source: Path) -> bool:
+    """Tell whether a folder is free, or holds what was made of this very source: by its path, else by its content."""
+    report = read_report(folder)
+    if not report or report.get("source") == str(source.absolute()) or source.parent.absolute() == folder.absolute():
+        return True
+    return source.is_file() and report.get("source_sha256") == _source_sha256(source)
+
+
+def _source_sha256(source: Path) -> str:
+    if source.suffix != ".h5":
+        return sha256_of(source)
+    try:
+        with open_take(source) as take:
+            return str(take.attributes["source_sha256"])
+    except RigdropError:
+        return ""

@@ -1,0 +1,140 @@
+"""Everything that can be set, as one frozen object: the stages' own option classes put together."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import CycloptsError, Group, Parameter
+
+from ..convert.fit import FitOptions
+from ..convert.hands import HandOptions
+from ..convert.rigs.body_options import BodyOptions
+from ..convert.root import CameraOptions
+from ..convert.smooth import SmoothOptions
+from ..errors import UsageError
+from ..formats.registry import available_formats
+from ..ingest.people.options import PeopleOptions
+from ..ingest.pose.options import PoseOptions
+from ..ingest.video_options import VideoOptions
+from ..render.preview import PreviewOptions
+from .layers import as_rigdrop_error, option_name, settings_app
+from .options import OutputOptions, RigOptions
+
+_order = itertools.count()
+
+
+def _group(name: str, prefix: str = "*", order: int | None = None) -> Parameter:
+    """Options under a heading of their own in the help, in the order of the code; without ``prefix`` their names stand alone."""
+    return Parameter(name=prefix, group=Group(name, sort_key=next(_order) if order is None else order))
+
+
+_LAST = 1000
+
+
+def _format_field(name: str, options_type: Any) -> tuple[Any, Any]:
+    return Annotated[options_type, _group(f"Format {name}", name, _LAST)], field(default_factory=options_type)
+
+
+if TYPE_CHECKING:
+    FormatSettings = Any
+else:
+    # One field a format, those of other packages too, so that each format's options are settings like any other.
+    FormatSettings = make_dataclass(
+        "FormatSettings",
+        [(name.replace("-", "_"), *_format_field(name, form.options_type)) for name, form in sorted(available_formats().items())],
+        frozen=True,
+        namespace={"__module__": __name__, "__doc__": "The options of each format."},
+    )
+
+
+MOTION_STAGES = ("video", "people", "pose", "rig", "body", "camera", "fit", "hands", "smooth")
+
+
+# Stages whose options' names would say something else on their own: --height is a person's.
+_PREFIXES = {"body": "body", "preview": "picture"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How clips become characters."""
+
+    output: Annotated[OutputOptions, _group("Output")] = field(default_factory=OutputOptions)
+    rig: Annotated[RigOptions, _group("Rig")] = field(default_factory=RigOptions)
+    body: Annotated[BodyOptions, _group("Body", _PREFIXES["body"])] = field(default_factory=BodyOptions)
+    video: Annotated[VideoOptions, _group("Video")] = field(default_factory=VideoOptions)
+    people: Annotated[PeopleOptions, _group("People")] = field(default_factory=PeopleOptions)
+    pose: Annotated[PoseOptions, _group("Pose")] = field(default_factory=PoseOptions)
+    camera: Annotated[CameraOptions, _group("Camera and ground")] = field(default_factory=CameraOptions)
+    fit: Annotated[FitOptions, _group("Fit")] = field(default_factory=FitOptions)
+    hands: Annotated[HandOptions, _group("Hands")] = field(default_factory=HandOptions)
+    smooth: Annotated[SmoothOptions, _group("Smooth")] = field(default_factory=SmoothOptions)
+    formats: Annotated[FormatSettings, _group("Formats")] = field(default_factory=FormatSettings)
+    preview: Annotated[PreviewOptions, _group("Preview", _PREFIXES["preview"])] = field(default_factory=PreviewOptions)
+
+    def __post_init__(self) -> None:
+        for name in self.output.format:
+            if name not in available_formats():
+                raise UsageError(f"format: found {name!r}, expected one of {', '.join(sorted(available_formats()))}")
+
+    def format_options(self, name: str) -> Any:
+        """Return the options of the format ``name``, an object of its own options class."""
+        return getattr(self.formats, name.replace("-", "_"))
+
+    def as_table(self) -> dict[str, Any]:
+        """Return every setting under the key that TOML has for it, values as JSON holds them."""
+        table: dict[str, Any] = {}
+        for stage in fields(self):
+            prefix = _PREFIXES.get(stage.name)
+            table.update(_walk(getattr(self, stage.name), f"{prefix}." if prefix else ""))
+        return {key: str(value) if isinstance(value, Path) else value for key, value in table.items()}
+
+    def motion_fingerprint(self, *about: str) -> str:
+        """Return a sha256 over ``about`` and the settings that the motion comes of; equal where it would come out the same."""
+        return _digest(about, {stage: asdict(getattr(self, stage)) for stage in MOTION_STAGES})
+
+    def files_fingerprint(self, *about: str) -> str:
+        """Return a sha256 over ``about`` and the settings that the files come of, wherever they are put."""
+        output = replace(self.output, out=Path(), force=False)
+        return _digest(about, {"output": asdict(output), "formats": asdict(self.formats), "preview": asdict(self.preview)})
+
+    def preview_fingerprint(self, *about: str) -> str:
+        """Return a sha256 over ``about`` and the settings that the pictures come of."""
+        return _digest(about, {"preview": asdict(self.preview)})
+
+
+def _digest(about: Sequence[str], options: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([about, options], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _walk(options: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for own in fields(options):
+        value, key = getattr(options, own.name), prefix + option_name(own.name)
+        if is_dataclass(value):
+            yield from _walk(value, f"{key}.")
+        else:
+            yield key, value
+
+
+def load_settings(tokens: Sequence[str] = ()) -> Settings:
+    """Return the settings that ``tokens``, as on the command line, the environment, ./rigdrop.toml and the preset give.
+
+    Raises `UsageError` or `SettingsError` for a key or value that can't be.
+    """
+    app = settings_app()
+
+    @app.default
+    def take(
+        *, settings: Annotated[Settings, Parameter(name="*")] = Settings(), config: str | None = None, preset: str | None = None
+    ) -> Settings:
+        return settings
+
+    try:
+        return app(tokens)  # type: ignore[no-any-return]
+    except CycloptsError as error:
+        raise as_rigdrop_error(error) from error

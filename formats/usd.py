@@ -1,0 +1,93 @@
+"""What every USD file of ours shares: legal names, the clock, the stage's metadata, and saving whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pxr import Sdf, Usd, UsdGeom, UsdUtils
+
+from .. import __version__
+from ..errors import WriteError
+from ..files import atomic_path
+from ..motion.frames import WorldFrame
+from ..motion.take import Take
+
+# A frame whose time is this near to a whole time code is on it: far above float64's rounding, far below any jitter.
+_ON_A_FRAME = 1e-6
+# The 2nd of January 1980, the zip format's first whole day everywhere: a package holds its part's date, and the same
+# take should give the same bytes.
+_PACKAGED_S = 315_619_200
+
+
+def legal_names(names: Iterable[str]) -> list[str]:
+    """Return names that every USD reader takes as prim names, each once: ASCII letters, digits and ``_``, no digit first."""
+    legal: list[str] = []
+    for name in names:
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", name) or "_"
+        plain = f"_{plain}" if plain[0].isdigit() else plain
+        number, unique = 2, plain
+        while unique in legal:
+            unique, number = f"{plain}_{number}", number + 1
+        legal.append(unique)
+    return legal
+
+
+def time_codes(take: Take) -> NDArray[np.float64]:
+    """Return each frame's time code (F,): frames of the nominal rate since the first, whole ones unless the clip's rate varies."""
+    codes: NDArray[np.float64] = (take.times_s - take.times_s[0]) * float(take.fps)
+    whole = np.rint(codes)
+    return np.where(np.abs(codes - whole) < _ON_A_FRAME, whole, codes)
+
+
+def new_stage(take: Take, frame: WorldFrame, name: str) -> Usd.Stage:
+    """Return an empty stage in memory with axes, units, clock and origin set on its root layer; ``/name`` will be its default prim."""
+    stage = Usd.Stage.CreateInMemory(f"{name}.usda")
+    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z if frame.up_axis == "Z" else UsdGeom.Tokens.y)
+    UsdGeom.SetStageMetersPerUnit(stage, frame.metres_per_unit)
+    stage.SetTimeCodesPerSecond(float(take.fps))
+    stage.SetFramesPerSecond(float(take.fps))
+    stage.SetStartTimeCode(0.0)
+    stage.SetEndTimeCode(float(time_codes(take)[-1]))
+    layer = stage.GetRootLayer()
+    layer.defaultPrim = name
+    layer.customLayerData = {"creator": f"Rigdrop {__version__}", "rigdrop": origin(take)}
+    return stage
+
+
+def origin(take: Take) -> dict[str, Any]:
+    """Return what a stage says about where it comes from: the take, the exact rate, the source's hash."""
+    rate = f"{take.fps.numerator}/{take.fps.denominator}"
+    return {"take": PurePath(take.source_name).stem, "fps": rate, "source_sha256": take.source_sha256}
+
+
+def save_layer(layer: Sdf.Layer, path: Path) -> None:
+    """Write a layer to ``path`` as its suffix says (.usdc, .usda, .usdz); it appears whole or not at all.
+
+    The layer stays in memory, so no handle on the file is left. Raises `WriteError` where the disk refuses.
+    """
+    with atomic_path(path) as temporary:
+        if path.suffix == ".usdz":
+            _package(layer, temporary, path.stem)
+        else:
+            _export(layer, temporary)
+
+
+def _export(layer: Sdf.Layer, path: Path) -> None:
+    if not layer.Export(str(path)):
+        raise WriteError(f"{path}: USD can't write it; free space or choose another --out")
+
+
+def _package(layer: Sdf.Layer, path: Path, name: str) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        inner = Path(folder) / f"{name}.usdc"
+        _export(layer, inner)
+        os.utime(inner, (_PACKAGED_S, _PACKAGED_S))
+        if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(inner)), str(path)):
+            raise WriteError(f"{path}: USD can't package it; free space or choose another --out")
