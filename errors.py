@@ -59,3 +59,9 @@ class Stopped(RigdropError):
     """Raised where work is stopped by Ctrl-C or SIGTERM, so that every half-written file is removed on the way out."""
 
     exit_code = 143
+
+
+def error_with_code(exit_code: int, message: str) -> RigdropError:
+    """Return the error that ends with ``exit_code``: how one that another process raised is raised here again."""
+    kinds = {kind.exit_code: kind for kind in (RigdropError, *RigdropError.__subclasses__())}
+    return kinds.get(exit_code, RigdropError)(message)

@@ -23,17 +23,19 @@ from .assets import install, list_states
 from .config.settings import Settings
 from .convert.character import CharacterOptions, People, fit_people
 from .convert.rigs.registry import load_rig
-from .errors import RigdropError, SettingsError, UsageError
+from .errors import RigdropError, SettingsError, UsageError, error_with_code
 from .files import atomic_path, sha256_of
 from .formats.bundle import write_bundle
 from .formats.registry import Format, format_named
+from .ingest.observation_store import read_observations, write_observations
 from .ingest.pose.ahead import ahead
 from .ingest.pose.protocol import load_estimator
-from .ingest.tracks import Observations
+from .ingest.tracks import Observations, Progress
 from .ingest.video import Clip, open_clip
 from .ingest.video_options import VideoOptions
+from .journal import Journal
 from .motion.store import open_take, read_take, write_take
-from .motion.take import Person, Take
+from .motion.take import Take
 from .render.preview import write_preview
 from .report import (
     REPORT_NAME,
@@ -51,6 +53,8 @@ from .report import (
 )
 
 TAKE_NAME = "take.h5"
+_JOURNAL_NAME = "journal.json"
+_OBSERVATIONS_NAME = "observations.h5"
 
 
 class Emit(Protocol):
@@ -80,41 +84,54 @@ def convert_clip(source: Path, folder: Path, settings: Settings, emit: Emit = si
     Nothing is done where the folder's report says that the same source, options and version were converted and every
     file is there, unless ``settings.output.force``. Raises the errors of the stages; what is whole by then stays.
     """
-    run = _Run(source, folder, settings, emit)
+    conversion = Conversion(source, folder, settings, emit)
     emit("take", take=folder.name, source=str(source))
-    if not settings.output.force and up_to_date(folder, run.old, run.fingerprint):
+    if not settings.output.force and up_to_date(folder, conversion.old, conversion.fingerprint):
         emit("skipped", take=folder.name, folder=str(folder))
-        return TakeReport(folder, run.old, skipped=True)
-    take = _take(run)
-    (folder / REPORT_NAME).unlink(missing_ok=True)
-    _store(run, take)
-    people = [_write_person(run, take, person) for person in take.people]
-    _write_extras(run, take)
-    _write_preview(run, take)
-    return _finish(run, take, people)
+        return TakeReport(folder, conversion.old, skipped=True)
+    if not conversion.has_take():
+        conversion.estimate()
+        conversion.fit()
+    conversion.store()
+    for name in settings.output.format:
+        conversion.write(name)
+        conversion.verify(name)
+    conversion.write_extras()
+    conversion.draw()
+    return conversion.finish()
 
 
-@dataclass
-class _Run:
-    """What the stages of one conversion share."""
+@dataclass(frozen=True)
+class Known:
+    """What a caller knows about a source, and where it will be when all is done."""
 
-    source: Path
-    folder: Path
-    settings: Settings
-    emit: Emit
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    problems: list[RigdropError] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
+    sha256: str = ""  # of its content; found out where it is not said
+    kept_at: Path | None = None  # nothing: where it is
+    notes: Mapping[str, Any] = field(default_factory=dict)  # goes into the report as it is
 
-    def __post_init__(self) -> None:
-        self.is_take = self.source.suffix == ".h5"
+
+class Conversion:
+    """One take on its way, stage by stage: `estimate`, `fit`, `store`, `write`, `verify`, `write_extras`, `draw`, `finish`.
+
+    With a ``scratch`` folder each stage leaves there what the next ones need, so that another process can go on with the
+    first stage that is missing; running a stage again does no harm. Without one everything is kept in memory.
+    """
+
+    def __init__(
+        self, source: Path, folder: Path, settings: Settings, emit: Emit = silent, scratch: Path | None = None, known: Known | None = None
+    ) -> None:
+        self.source, self.folder, self.settings, self.emit = source, folder, settings, emit
+        self.scratch, self.known = scratch, known or Known()
+        self.is_take = source.suffix == ".h5"
         # A look inside comes first: it says best what is wrong with a file that can't be read.
-        self.clip = None if self.is_take else open_clip(self.source, self.settings.video)
+        self.clip = None if self.is_take else open_clip(source, settings.video)
         self.motion_fingerprint = self._motion_fingerprint()
-        self.fingerprint = self.settings.files_fingerprint(self.motion_fingerprint, __version__)
-        self.preview_fingerprint = self.settings.preview_fingerprint(self.motion_fingerprint, __version__)
-        self.old = read_report(self.folder)
+        self.fingerprint = settings.files_fingerprint(self.motion_fingerprint, __version__)
+        self.preview_fingerprint = settings.preview_fingerprint(self.motion_fingerprint, __version__)
+        self.old = read_report(folder)
+        self.journal = Journal() if scratch is None else Journal.read(scratch / _JOURNAL_NAME)
+        self._observations: Observations | None = None
+        self._take: Take | None = None
 
     def _motion_fingerprint(self) -> str:
         """Tell apart takes that differ in source, version or an option of the stages before the store."""
@@ -122,12 +139,198 @@ class _Run:
             with open_take(self.source) as stored:
                 self.source_sha256 = str(stored.attributes["source_sha256"])
                 return str(stored.provenance.get("fingerprint") or sha256_of(self.source))
-        self.source_sha256 = sha256_of(self.source)
+        self.source_sha256 = self.known.sha256 or sha256_of(self.source)
         return self.settings.motion_fingerprint(self.source_sha256, __version__)
 
+    def has_take(self) -> bool:
+        """Tell whether there is a take already: the source is one, or the folder holds the one that would come out."""
+        if not self.is_take and (self.settings.output.force or not _holds(self._stored, self.motion_fingerprint)):
+            return False
+        self.emit("stored", take=self.folder.name, file=str(self._stored))
+        return True
+
+    def estimate(self) -> None:
+        """Look at the clip: who is in it, and how they move."""
+        assert self.clip is not None
+        fetch_parts(self.settings, self.emit)
+        with self._stage("estimate"):
+            estimator = load_estimator(self.settings.pose, self.settings.people)
+            self._observations = estimator.estimate(self.clip, self._progress("estimate"))
+            for warning in (*self.clip.warnings, *self._observations.details.get("warnings", ())):
+                self._warn(warning)
+            if self.scratch is not None:
+                write_observations(self.scratch / _OBSERVATIONS_NAME, self._observations)
+
+    def fit(self) -> None:
+        """Make characters of what was seen."""
+        fetch_parts(self.settings, self.emit)
+        with self._stage("fit"):
+            fitted = self._fit(self._seen())
+            if not fitted.people:
+                self._warn(f"{self.source.name}: no people were found; the take is empty")
+        self._take = self._new_take(self._seen(), fitted)
+        self._observations = None
+        if self.scratch is not None:
+            write_take(self.scratch / TAKE_NAME, self._take)
+
+    def store(self) -> None:
+        """Put the take into the folder; from now on the folder is not done until `finish`."""
+        target, fitted = self.folder / TAKE_NAME, self._fitted
+        (self.folder / REPORT_NAME).unlink(missing_ok=True)
+        with self._stage("store"):
+            if self.is_take:
+                if not (target.exists() and target.samefile(self.source)):
+                    with atomic_path(target) as temporary:
+                        temporary.write_bytes(self.source.read_bytes())
+            elif fitted is not None and fitted.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fitted.replace(target)
+            elif self._take is not None:
+                write_take(target, self._take)
+            self.journal.people = [describe_person(self.take, person) for person in self.take.people]
+        self._wrote(target)
+
+    def write(self, name: str) -> None:
+        """Write one format for everybody."""
+        form, options = format_named(name), self.settings.format_options(name)
+        with self._stage(f"write {name}"):
+            for person, entry in zip(self.take.people, self.journal.people, strict=True):
+                path = person_file(self.folder, person.id, form, options)
+                entry["files"] = [written for written in entry["files"] if written["format"] != name]
+                try:
+                    form.write(self.take, person, path, options)
+                except (SettingsError, UsageError) as error:
+                    self._could_not(name, error)
+                    break
+                self._wrote(path)
+                entry["files"].append({"format": name, **describe_file(self.folder, path)})
+
+    def verify(self, name: str) -> None:
+        """Read what `write` wrote back, and note how far it is from the take."""
+        form, options = format_named(name), self.settings.format_options(name)
+        with self._stage(f"verify {name}"):
+            for person, entry in zip(self.take.people, self.journal.people, strict=True):
+                for written in (file for file in entry["files"] if file["format"] == name):
+                    path = self.folder / written["file"]
+                    report = form.verify(self.take, person, path, options)
+                    written["verify"] = describe_verification(report)
+                    if not report.ok:
+                        self._warn(f"{path.name}: {', '.join(report.broken_rules)}")
+
+    def write_extras(self) -> None:
+        """Write what holds all people: the scene that references their stages, and the bundle of everything so far."""
+        output, take = self.settings.output, self.take
+        if output.scene and take.people:
+            from .formats.scene import write_scene  # USD's libraries, which few conversions without usd-skel need
+
+            path = self.folder / "scene.usdc"
+            form, options = format_named("usd-skel"), self.settings.format_options("usd-skel")
+            with self._stage("scene"):
+                write_scene(take, {person.id: person_file(self.folder, person.id, form, options) for person in take.people}, path, options)
+            self._wrote(path)
+        if output.bundle:
+            path = self.folder / f"{self.folder.name}_bundle.zip"
+            with self._stage("bundle"):
+                write_bundle(self.folder, path, [self.folder / file for file in self.journal.files])
+            self._wrote(path)
+
+    def draw(self) -> None:
+        """Draw the pictures to look at, where they are wanted, the clip is still there, and they don't show this motion already."""
+        take = self.take
+        if not self.settings.output.preview or not take.people:
+            return
+        video, sheet = self.folder / "preview.mp4", self.folder / "preview.png"
+        shown = self.old.get("preview_fingerprint") == self.preview_fingerprint and video.is_file() and sheet.is_file()
+        if shown and not self.settings.output.force:
+            self.journal.files += [file for file in (video.name, sheet.name) if file not in self.journal.files]
+            return
+        clip = self._clip_of(take)
+        if clip is None:
+            return
+        with self._stage("preview"):
+            write_preview(take, ahead(clip.frames()), video, sheet, self.settings.preview, self._progress("preview"))
+        self._wrote(video)
+        self._wrote(sheet)
+
+    def finish(self) -> TakeReport:
+        """Settle what an older conversion left, then write the report, which says that the folder is done."""
+        take, journal = self.take, self.journal
+        files = [self.folder / file for file in journal.files]
+        if self.old.get("motion_fingerprint") == self.motion_fingerprint:
+            files += carry_over(self.folder, self.old, journal.people)
+        settle_old_files(self.folder, self.old, files)
+        content = {
+            **report_header(take, self.folder.name), "source": str(take.provenance.get("source", self._kept_at)),
+            "fingerprint": self.fingerprint, "motion_fingerprint": self.motion_fingerprint, "preview_fingerprint": self.preview_fingerprint,
+            **self.known.notes,
+            "people": journal.people,
+            "files": [describe_file(self.folder, path) for path in files],
+            "stages": journal.stages, "warnings": journal.warnings, "problems": [problem["message"] for problem in journal.problems],
+        }
+        write_report(self.folder, content)
+        self.emit("done", take=self.folder.name, folder=str(self.folder), people=len(journal.people), warnings=len(journal.warnings))
+        problems = tuple(error_with_code(problem["exit_code"], problem["message"]) for problem in journal.problems)
+        return TakeReport(self.folder, content, problems=problems)
+
+    @property
+    def take(self) -> Take:
+        """The take, read from the folder where this process has not made it."""
+        if self._take is None:
+            self._take = read_take(self._stored)
+            if not self.journal.stages:
+                self.journal.stages += self._take.provenance.get("stages", ())
+                self.journal.warnings += self._take.provenance.get("warnings", ())
+        return self._take
+
+    @property
+    def _stored(self) -> Path:
+        return self.source if self.is_take else self.folder / TAKE_NAME
+
+    @property
+    def _fitted(self) -> Path | None:
+        return None if self.scratch is None else self.scratch / TAKE_NAME
+
+    @property
+    def _kept_at(self) -> Path:
+        return self.known.kept_at or self.source.absolute()
+
+    def _seen(self) -> Observations:
+        if self._observations is None:
+            assert self.scratch is not None, "fit comes after estimate"
+            self._observations = read_observations(self.scratch / _OBSERVATIONS_NAME)
+        return self._observations
+
+    def _fit(self, observations: Observations) -> People:
+        settings = self.settings
+        rig = load_rig(settings.rig.rig, settings.body, settings.rig.mhr)
+        options = CharacterOptions(camera=settings.camera, fit=settings.fit, hands=settings.hands, smooth=settings.smooth)
+        return fit_people(observations, rig, options, self._progress("fit"))
+
+    def _new_take(self, observations: Observations, fitted: People) -> Take:
+        provenance = {
+            "take": self.folder.name, "timecode": observations.timecode, "source": str(self._kept_at),
+            "fingerprint": self.motion_fingerprint,
+            "settings": self.settings.as_table(), "video": asdict(self.settings.video), "stages": self.journal.stages,
+            "estimate": observations.details, "fit": fitted.details, "warnings": self.journal.warnings,
+        }
+        return Take(
+            times_s=observations.times_s, fps=observations.fps, camera=fitted.camera, people=fitted.people, source_name=self.source.name,
+            source_sha256=self.source_sha256, created_utc=_now(), rigdrop_version=__version__, provenance=provenance,
+        )
+
+    def _clip_of(self, take: Take) -> Clip | None:
+        """The clip that a take was made of, cut as it was then; nothing, and a warning, where it is gone."""
+        if self.clip is not None:
+            return self.clip
+        path = Path(str(take.provenance.get("source", "")))
+        if not path.is_file():
+            self._warn(f"{take.source_name}: the clip is not at {path} any more; there is no preview")
+            return None
+        return open_clip(path, VideoOptions(**take.provenance["video"]))
+
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage; what it spends is added to what it spent before."""
+    def _stage(self, name: str) -> Iterator[None]:
+        """Time a stage, keep what it warns of, and note on the disk that it is over."""
         self.emit("stage", take=self.folder.name, stage=name)
         forget_peak_memory()
         start = time.perf_counter()
@@ -135,40 +338,34 @@ class _Run:
             warnings.simplefilter("always")
             yield
         for warning in caught:
-            self.warn(str(warning.message))
-        spent = next((stage for stage in self.stages if stage["stage"] == name), None)
-        if spent is None:
-            spent = {"stage": name, "seconds": 0.0, "peak_memory_mb": 0.0}
-            self.stages.append(spent)
-        spent["seconds"] = round(spent["seconds"] + time.perf_counter() - start, 3)
-        spent["peak_memory_mb"] = max(spent["peak_memory_mb"], peak_memory_mb() or 0.0)
+            self._warn(str(warning.message))
+        self.journal.spent(name, time.perf_counter() - start, peak_memory_mb() or 0.0)
+        self._keep()
 
-    def progress(self, stage: str, done: int, total: int | None) -> None:
-        """Say how far a stage is."""
-        self.emit("progress", take=self.folder.name, stage=stage, done=done, total=total)
+    def _keep(self) -> None:
+        if self.scratch is not None:
+            self.journal.write(self.scratch / _JOURNAL_NAME)
 
-    def warn(self, message: str) -> None:
+    def _progress(self, stage: str) -> Progress:
+        return lambda done, total: self.emit("progress", take=self.folder.name, stage=stage, done=done, total=total)
+
+    def _warn(self, message: str) -> None:
         """Keep a warning for the report, and say it."""
-        if message not in self.warnings:
-            self.warnings.append(message)
+        if message not in self.journal.warnings:
+            self.journal.warnings.append(message)
             self.emit("warning", take=self.folder.name, message=message)
 
-    def wrote(self, path: Path) -> None:
+    def _could_not(self, format_name: str, error: RigdropError) -> None:
+        """Note that a format can't be written: a clip that is too long for one must not cost the others."""
+        self._warn(f"{format_name}: not written: {error}")
+        if self.settings.output.format_was_chosen:
+            self.journal.problems.append({"message": str(error), "exit_code": error.exit_code})
+
+    def _wrote(self, path: Path) -> None:
         """Note a file that is whole."""
-        self.files.append(path)
+        self.journal.wrote(path.relative_to(self.folder).as_posix())
+        self._keep()
         self.emit("file", take=self.folder.name, file=str(path))
-
-
-def _take(run: _Run) -> Take:
-    """The take: the source itself, the one in the folder where it still holds, else a new one."""
-    stored = run.source if run.is_take else run.folder / TAKE_NAME
-    if not run.is_take and (run.settings.output.force or not _holds(stored, run.motion_fingerprint)):
-        return _new_take(run)
-    run.emit("stored", take=run.folder.name, file=str(stored))
-    take = read_take(stored)
-    run.stages += take.provenance.get("stages", ())
-    run.warnings += take.provenance.get("warnings", ())
-    return take
 
 
 def _holds(stored: Path, fingerprint: str) -> bool:
@@ -197,151 +394,9 @@ def _parts(settings: Settings) -> list[str]:
     return [*body, "pose_detection", landmarks, "hand_recrop", "hand_landmark_full"]
 
 
-def _new_take(run: _Run) -> Take:
-    fetch_parts(run.settings, run.emit)
-    assert run.clip is not None
-    with run.stage("estimate"):
-        observations = _estimate(run, run.clip)
-    with run.stage("fit"):
-        fitted = _fit(run, observations)
-    if not fitted.people:
-        run.warn(f"{run.source.name}: no people were found; the take is empty")
-    provenance = {
-        "take": run.folder.name, "timecode": observations.timecode, "source": str(run.source.absolute()),
-        "fingerprint": run.motion_fingerprint,
-        "settings": run.settings.as_table(), "video": asdict(run.settings.video), "stages": run.stages,
-        "estimate": observations.details, "fit": fitted.details, "warnings": run.warnings,
-    }
-    return Take(
-        times_s=observations.times_s, fps=observations.fps, camera=fitted.camera, people=fitted.people, source_name=run.source.name,
-        source_sha256=run.source_sha256, created_utc=_now(), rigdrop_version=__version__, provenance=provenance,
-    )
-
-
-def _estimate(run: _Run, clip: Clip) -> Observations:
-    estimator = load_estimator(run.settings.pose, run.settings.people)
-    observations = estimator.estimate(clip, lambda done, total: run.progress("estimate", done, total))
-    for warning in (*clip.warnings, *observations.details.get("warnings", ())):
-        run.warn(warning)
-    return observations
-
-
-def _fit(run: _Run, observations: Observations) -> People:
-    settings = run.settings
-    rig = load_rig(settings.rig.rig, settings.body, settings.rig.mhr)
-    options = CharacterOptions(camera=settings.camera, fit=settings.fit, hands=settings.hands, smooth=settings.smooth)
-    return fit_people(observations, rig, options, lambda done, total: run.progress("fit", done, total))
-
-
-def _store(run: _Run, take: Take) -> None:
-    target = run.folder / TAKE_NAME
-    with run.stage("store"):
-        if not run.is_take:
-            write_take(target, take)
-        elif not (target.exists() and target.samefile(run.source)):
-            with atomic_path(target) as temporary:
-                temporary.write_bytes(run.source.read_bytes())
-    run.wrote(target)
-
-
 def person_file(folder: Path, person_id: str, form: Format, options: Any) -> Path:
     """Return where a person's file goes: ``OUT/clip/person_01/clip_person_01_skeletal.glb``."""
     return folder / person_id / form.file_name(f"{folder.name}_{person_id}", options)
-
-
-def _write_person(run: _Run, take: Take, person: Person) -> dict[str, Any]:
-    """Write and verify every format of one person; returns what the report says about them."""
-    entry = describe_person(take, person)
-    for name in run.settings.output.format:
-        written = _write_format(run, take, person, format_named(name))
-        if written is not None:
-            entry["files"].append(written)
-    return entry
-
-
-def _write_format(run: _Run, take: Take, person: Person, form: Format) -> dict[str, Any] | None:
-    options = run.settings.format_options(form.name)
-    path = person_file(run.folder, person.id, form, options)
-    try:
-        with run.stage(f"write {form.name}"):
-            form.write(take, person, path, options)
-        with run.stage(f"verify {form.name}"):
-            report = form.verify(take, person, path, options)
-    except (SettingsError, UsageError) as error:
-        # A clip that is too long for one format must not cost the others.
-        run.warn(f"{form.name}: not written: {error}")
-        if run.settings.output.format_was_chosen:
-            run.problems.append(error)
-        return None
-    run.wrote(path)
-    if not report.ok:
-        run.warn(f"{path.name}: {', '.join(report.broken_rules)}")
-    return {"format": form.name, **describe_file(run.folder, path), "verify": describe_verification(report)}
-
-
-def _write_extras(run: _Run, take: Take) -> None:
-    """Write what holds all people: the scene that references their stages, and the bundle of everything so far."""
-    if run.settings.output.scene and take.people:
-        from .formats.scene import write_scene  # USD's libraries, which few conversions without usd-skel need
-
-        path = run.folder / "scene.usdc"
-        form, options = format_named("usd-skel"), run.settings.format_options("usd-skel")
-        with run.stage("scene"):
-            write_scene(take, {person.id: person_file(run.folder, person.id, form, options) for person in take.people}, path, options)
-        run.wrote(path)
-    if run.settings.output.bundle:
-        path = run.folder / f"{run.folder.name}_bundle.zip"
-        with run.stage("bundle"):
-            write_bundle(run.folder, path, run.files)
-        run.wrote(path)
-
-
-def _write_preview(run: _Run, take: Take) -> None:
-    """Draw the pictures to look at, where they are wanted, the clip is still there, and they don't show this motion already."""
-    if not run.settings.output.preview or not take.people:
-        return
-    video, sheet = run.folder / "preview.mp4", run.folder / "preview.png"
-    shown = run.old.get("preview_fingerprint") == run.preview_fingerprint and video.is_file() and sheet.is_file()
-    if shown and not run.settings.output.force:
-        run.files += [video, sheet]
-        return
-    clip = _clip_of(run, take)
-    if clip is None:
-        return
-    with run.stage("preview"):
-        write_preview(
-            take, ahead(clip.frames()), video, sheet, run.settings.preview, lambda done, total: run.progress("preview", done, total)
-        )
-    run.wrote(video)
-    run.wrote(sheet)
-
-
-def _clip_of(run: _Run, take: Take) -> Clip | None:
-    """The clip that a take was made of, cut as it was then; nothing, and a warning, where it is gone."""
-    if run.clip is not None:
-        return run.clip
-    path = Path(str(take.provenance.get("source", "")))
-    if not path.is_file():
-        run.warn(f"{take.source_name}: the clip is not at {path} any more; there is no preview")
-        return None
-    return open_clip(path, VideoOptions(**take.provenance["video"]))
-
-
-def _finish(run: _Run, take: Take, people: list[dict[str, Any]]) -> TakeReport:
-    """Settle what an older conversion left, then write the report, which says that the folder is done."""
-    same_motion = run.old.get("motion_fingerprint") == run.motion_fingerprint
-    files = [*run.files, *(carry_over(run.folder, run.old, people) if same_motion else ())]
-    settle_old_files(run.folder, run.old, files)
-    content = {
-        **report_header(take, run.folder.name), "source": str(take.provenance.get("source", run.source.absolute())),
-        "fingerprint": run.fingerprint, "motion_fingerprint": run.motion_fingerprint, "preview_fingerprint": run.preview_fingerprint,
-        "people": people,
-        "files": [describe_file(run.folder, path) for path in files],
-        "stages": run.stages, "warnings": run.warnings, "problems": [str(problem) for problem in run.problems],
-    }
-    write_report(run.folder, content)
-    run.emit("done", take=run.folder.name, folder=str(run.folder), people=len(people), warnings=len(run.warnings))
-    return TakeReport(run.folder, content, problems=tuple(run.problems))
 
 
 def _now() -> str:

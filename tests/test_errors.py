@@ -40,3 +40,13 @@ def test_the_drawing_at_the_top_says_what_the_classes_say():
 @pytest.mark.parametrize("name", PROMISED)
 def test_each_class_says_when_it_is_raised(name):
     assert (_classes()[name].__doc__ or "").strip().endswith(".")
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_an_error_is_made_again_of_its_exit_code(name):
+    again = errors.error_with_code(PROMISED[name], "clip.mp4: found nothing")
+    assert (type(again).__name__, str(again)) == (name, "clip.mp4: found nothing")
+
+
+def test_a_code_that_nobody_has_is_a_fault_of_ours():
+    assert type(errors.error_with_code(1, "?")) is errors.RigdropError

@@ -13,7 +13,7 @@ from rigdrop.config.options import OutputOptions
 from rigdrop.config.settings import Settings, load_settings
 from rigdrop.errors import ReadError, Stopped, WriteError
 from rigdrop.motion.store import read_take, write_take
-from rigdrop.pipeline import convert_clip
+from rigdrop.pipeline import Conversion, Known, convert_clip
 
 from .synthetic import small_take
 
@@ -260,6 +260,29 @@ def test_a_clip_becomes_a_character_that_stands_where_the_person_stood(clip, tmp
     convert_clip(clip, folder, replace(settings, video=replace(settings.video, end_s=0.4)), changed)
     assert [fields for fields in changed.of("stage") if fields["stage"] == "estimate"]
     assert read_take(folder / "take.h5").frame_count < 20
+
+
+@pytest.mark.slow
+def test_each_stage_in_a_process_of_its_own_comes_to_the_same(clip, tmp_path, settings):
+    """What a service does that is killed after each stage, and runs the last one again."""
+    settings = _with(settings, format=("glb-skeletal", "usd-skel"), preview=False)
+    known = Known(kept_at=tmp_path / "done" / "walk.mp4", notes={"job": "ab-1"})
+
+    def begun() -> Conversion:
+        return Conversion(clip, tmp_path / "staged" / "walk", settings, scratch=tmp_path / "scratch", known=known)
+
+    for stage in ("estimate", "fit", "store", *(f"{verb} {form}" for form in settings.output.format for verb in ("write", "verify"))):
+        verb, _, name = stage.partition(" ")
+        for _ in range(2):
+            getattr(begun(), verb)(*[name] if name else [])
+    staged, whole = begun().finish().content, convert_clip(clip, tmp_path / "whole" / "walk", settings).content
+
+    told = {"created_utc", "stages", "source", "job"}
+    assert staged | dict.fromkeys(told) == whole | dict.fromkeys(told)
+    assert (staged["job"], staged["source"]) == ("ab-1", str(tmp_path / "done" / "walk.mp4"))
+    assert [entry["stage"] for entry in staged["stages"]] == [entry["stage"] for entry in whole["stages"]]
+    for entry in (entry for entry in whole["files"] if entry["file"] != "take.h5"):
+        assert (tmp_path / "staged" / "walk" / entry["file"]).read_bytes() == (tmp_path / "whole" / "walk" / entry["file"]).read_bytes()
 
 
 @pytest.mark.slow
