@@ -9,6 +9,7 @@ it was and another format costs only its writing.
 
 from __future__ import annotations
 
+import hashlib
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -55,6 +56,8 @@ from .report import (
 TAKE_NAME = "take.h5"
 _JOURNAL_NAME = "journal.json"
 _OBSERVATIONS_NAME = "observations.h5"
+# A file name may have 255 bytes; the longest that is added to a take's name is far below the rest.
+_MAX_NAME_BYTES = 180
 
 
 class Emit(Protocol):
@@ -392,6 +395,27 @@ def _parts(settings: Settings) -> list[str]:
         return body
     landmarks = "pose_landmark_heavy" if settings.pose.quality == "high" else "pose_landmark_full"
     return [*body, "pose_detection", landmarks, "hand_recrop", "hand_landmark_full"]
+
+
+def take_name(source: Path) -> str:
+    """Return what a source's take is called: the source's own name, or for a stored take the name that it was given.
+
+    Cut to fit a file system, with a few digits of its hash, so that two long names stay two.
+    """
+    name = _stored_name(source) if source.suffix == ".h5" else source.stem
+    name = name.strip(" .") or "take"
+    data = name.encode("utf-8", errors="surrogateescape")
+    if len(data) <= _MAX_NAME_BYTES:
+        return name
+    return f"{data[:_MAX_NAME_BYTES].decode('utf-8', errors='ignore')}~{hashlib.sha256(data).hexdigest()[:6]}"
+
+
+def _stored_name(source: Path) -> str:
+    try:
+        with open_take(source) as take:
+            return str(take.provenance.get("take") or Path(str(take.attributes["source_name"])).stem)
+    except RigdropError:
+        return source.stem  # converting it says what is wrong with it
 
 
 def person_file(folder: Path, person_id: str, form: Format, options: Any) -> Path:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ReadError, RigdropError
 from ..files import sha256_of
 from ..motion.store import open_take
+from ..pipeline import take_name
 from ..report import read_report
 
 VIDEO_SUFFIXES = {
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
     ".webm", ".wmv", ".y4m",
 }
-# A file name may have 255 bytes; the longest that is added to a take's name is far below the rest.
-_MAX_NAME_BYTES = 180
 
 
 def expand(inputs: Sequence[str]) -> list[Path]:
@@ -44,27 +42,6 @@ def assign_folders(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]
         taken.add(folder)
         pairs.append((source, folder))
     return pairs
-
-
-def take_name(source: Path) -> str:
-    """Return what a source's take is called: the source's own name, or for a stored take the name that it was given.
-
-    Cut to fit a file system, with a few digits of its hash, so that two long names stay two.
-    """
-    name = _stored_name(source) if source.suffix == ".h5" else source.stem
-    name = name.strip(" .") or "take"
-    data = name.encode("utf-8", errors="surrogateescape")
-    if len(data) <= _MAX_NAME_BYTES:
-        return name
-    return f"{data[:_MAX_NAME_BYTES].decode('utf-8', errors='ignore')}~{hashlib.sha256(data).hexdigest()[:6]}"
-
-
-def _stored_name(source: Path) -> str:
-    try:
-        with open_take(source) as take:
-            return str(take.provenance.get("take") or Path(str(take.attributes["source_name"])).stem)
-    except RigdropError:
-        return source.stem  # converting it says what is wrong with it
 
 
 def _expand(name: str) -> list[Path]:

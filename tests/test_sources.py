@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rigdrop.cli.sources import assign_folders, expand, take_name
+from rigdrop.cli.sources import assign_folders, expand
+from rigdrop.pipeline import take_name
 from rigdrop.errors import ReadError
 from rigdrop.files import sha256_of
 
