@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,16 +12,18 @@ from threadpoolctl import threadpool_limits
 
 from ..ingest.tracks import Observations, Track
 from ..motion.rig import Rig
-from ..motion.take import Camera, Person
+from ..motion.take import Camera, Motion, Person
 from .body import Body
 from .fit import FitOptions, FitResult, fit_track
-from .ground import Ground, find_ground, joined, stance_of
+from .ground import Ground, Stance, find_ground, joined, stance_of
 from .hands import HandOptions, drive_hands
 from .root import CameraOptions, camera_of, into_world, lens_of, world_from_camera
 from .shape import shaped_body
 from .smooth import SmoothOptions, smooth_places, smooth_turns
 
 Array = NDArray[np.float64]
+
+_BLOCK_FRAMES = 512
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,7 @@ def fit_people(
     # The solve's matrices are small: more threads wait for each other longer than they work, tenfold on a busy machine.
     with threadpool_limits(1, "blas"):
         fits = [fit_track(body, track, lens, observations.times_s[track.frames], options.fit, advance) for track in observations.tracks]
-    stances = [stance_of(shaped_body(body, fit.log_shape), fit.quat_xyzw, fit.root_m, fit.planted, track.seen)
-               for track, fit in zip(observations.tracks, fits, strict=True)]
+    stances = [_stance(shaped_body(body, fit.log_shape), track, fit) for track, fit in zip(observations.tracks, fits, strict=True)]
     ground = find_ground(joined(stances), options.camera.level)
     T_world_camera = world_from_camera(ground, _origin(observations, fits))
     people = [_person(number, body, track, fit, observations, T_world_camera, options)
@@ -77,6 +78,17 @@ def _origin(observations: Observations, fits: list[FitResult]) -> Array:
     return np.asarray(fits[first].root_m[int(np.argmax(observations.tracks[first].seen))])
 
 
+def _blocks(frames: int) -> Iterator[slice]:
+    """Frames a few hundred at a time: what is reckoned between the fit and the motion takes some 20 kB for each."""
+    for start in range(0, frames, _BLOCK_FRAMES):
+        yield slice(start, min(start + _BLOCK_FRAMES, frames))
+
+
+def _stance(body: Body, track: Track, fit: FitResult) -> Stance:
+    return joined([stance_of(body, fit.quat_xyzw[part], fit.root_m[part], fit.planted[part], track.seen[part])
+                   for part in _blocks(len(track.seen))])
+
+
 def _person(
     number: int, body: Body, track: Track, fit: FitResult, observations: Observations, T_world_camera: Array, options: CharacterOptions
 ) -> Person:
@@ -86,15 +98,29 @@ def _person(
     smoothed = smooth_turns(fit.quat_xyzw, times_s, whole, options.smooth)
     turns, fingers = drive_hands(own, smoothed, track, times_s, options.hands, options.smooth)
     root = smooth_places(fit.root_m[:, None], times_s, whole, options.smooth)[:, 0]
-    quat, root = into_world(replace(fit, quat_xyzw=turns, root_m=root), T_world_camera)
-    frames = len(observations.times_s)
-    spread = _Spread(track.first_frame, frames)
-    confidence = spread.padded(np.where(track.seen, track.score, 0.0), 0.0)
-    motion = own.to_motion(spread.held(quat), spread.held(root), spread.padded(track.seen, False), confidence, spread.held(fingers))
+    spread = _Spread(track.first_frame, len(times_s), len(observations.times_s))
     return Person(
-        id=f"person_{number:02d}", name=f"Person {number}", source_track=track.id, rig=own.rig, motion=motion,
+        id=f"person_{number:02d}", name=f"Person {number}", source_track=track.id, rig=own.rig,
+        motion=_motion(own, track, replace(fit, quat_xyzw=turns, root_m=root), fingers, T_world_camera, spread),
         raw=_raw(track, spread), params={"log_shape": fit.log_shape},
     )
+
+
+def _motion(own: Body, track: Track, fit: FitResult, fingers_xyzw: Array, T_world_camera: Array, spread: _Spread) -> Motion:
+    """Carry the fit and finger turns (L,30,4) into the world and onto the rig's joints, over all frames of the clip."""
+    visible = spread.padded(track.seen, False)
+    confidence = spread.padded(np.where(track.seen, track.score, 0.0).astype(np.float32), 0.0)
+    joints = len(own.rig.joint_names)
+    quat, translation = np.empty((spread.frames, joints, 4), np.float32), np.empty((spread.frames, joints, 3), np.float32)
+    for part in _blocks(spread.frames):
+        rows = spread.rows(part)
+        turns, root = into_world(replace(fit, quat_xyzw=fit.quat_xyzw[rows], root_m=fit.root_m[rows]), T_world_camera)
+        motion = own.to_motion(turns, root, visible[part], confidence[part], fingers_xyzw[rows])
+        # Each block begins on the side of the sphere on which the one before ended.
+        quat[part], translation[part] = motion.local_quat_xyzw, motion.local_translation_m
+        if part.start:
+            quat[part, np.sum(quat[part.start] * quat[part.start - 1], axis=-1) < 0] *= -1
+    return Motion(quat, translation, visible, confidence)
 
 
 @dataclass(frozen=True)
@@ -102,14 +128,17 @@ class _Spread:
     """Lays the frames of a track into the frames of the clip."""
 
     first: int
+    length: int
     frames: int
 
-    def held(self, values: Array) -> Array:
-        """Hold the first and last value outside the track."""
-        return np.asarray(values[np.clip(np.arange(self.frames) - self.first, 0, len(values) - 1)])
+    def rows(self, part: slice) -> NDArray[np.intp]:
+        """The track's rows for some frames of the clip; its first and last are held outside the track."""
+        return np.clip(np.arange(part.start, part.stop) - self.first, 0, self.length - 1)
 
     def padded(self, values: NDArray[Any], empty: object) -> NDArray[Any]:
-        """Put ``empty`` outside the track."""
+        """Put ``empty`` outside the track; a track as long as the clip is taken as it is."""
+        if len(values) == self.frames:
+            return values
         whole = np.full((self.frames, *values.shape[1:]), empty, dtype=values.dtype)
         whole[self.first:self.first + len(values)] = values
         return whole
@@ -117,7 +146,7 @@ class _Spread:
 
 def _raw(track: Track, spread: _Spread) -> dict[str, NDArray[Any]]:
     names = ("landmarks_px", "landmarks_m", "visibility", "score", "box_px", "hands_px", "hands_m", "hand_score")
-    return {name: spread.padded(getattr(track, name).astype(np.float32), np.nan) for name in names}
+    return {name: spread.padded(getattr(track, name), np.nan) for name in names}
 
 
 def _details(focal_px: float, source: str, ground: Ground, fits: list[FitResult]) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 Unknowns: the pelvis' place and 22 joint turns a frame, one height and nine bone-group scales a person, and the scale of
 the 3D landmarks (a nuisance: they come 6 to 20 % short). Levenberg-Marquardt on block-banded normal equations; a second
-pass knows which soles stand. Long tracks are solved in windows that overlap and are blended where they do.
+pass knows which soles stand, and how far arms come toward the camera. Long tracks are solved in windows that overlap and
+are blended where they do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +20,16 @@ from ..motion.frames import opencv_to_gltf
 from ..motion.rotations import quat_slerp
 from .banded import NormalEquations
 from .body import Body
+from .foreshortening import ARMS, ArmLengths, find_arms
 from .ground import Ground, find_ground, stance_of
-from .initial import fill_gaps, pose_from_landmarks, root_from_rays
-from .landmarks import LandmarkTable, landmark_table
+from .initial import fill_gaps, pose_from_landmarks, root_from_rays, with_arms_along
+from .landmarks import ELBOWS, WRISTS_AND_HANDS, LandmarkTable, evidence_of_joints, landmark_table
 from .points import POSE_SIZE, SHAPE_NAMES, PointSet, Pose, Posed, place_points, pose_points, turned
 from .shape import shaped_body
 from .terms import (
     TermSigmas,
     add_contacts,
+    add_depths,
     add_ground,
     add_hinges,
     add_landmarks_2d,
@@ -39,7 +43,9 @@ from .terms import (
 Array = NDArray[np.float64]
 
 WINDOW_FRAMES, OVERLAP_FRAMES = 300, 45
-_VISIBILITY_FLOOR = 0.02
+# Landmarks below this visibility are guessed: on rendered clips they miss by 60 to 600 mm, those of 0.02 to 0.05 by 30 to
+# 100, those of 0.1 to 0.3 by 15 to 40, and those above 0.9 by 10 to 25 (medians, and what nine in ten keep).
+_GUESSED_VISIBILITY, _LEAST_TRUST = 0.02, 2e-4
 # 3D landmarks of seven rendered people came 6 to 20 % short.
 _SEEN_SCALE_PRIOR, _SEEN_SCALE_SIGMA = np.log(1.12), 0.12
 # Height is as good as given: smaller people have smaller residuals, so that a free height always shrinks.
@@ -49,6 +55,14 @@ _STANDING_M_S = (0.54, 0.9)
 # A step that lowers the cost by less than this share ends the descent, before it is known which soles stand and after: what
 # is left moves joints by tenths of a millimetre.
 _ENOUGH_GAIN = {False: 1e-2, True: 2e-3}
+# An arm of which this much is sure may have come to bend the wrong way, where no small step leads out: it starts anew.
+_SURE_ENOUGH = 0.5
+# Upper arm and forearm of the left, then of the right.
+_ARM_BONES = tuple((upper, lower) for arm in ARMS for upper, lower in pairwise(arm))
+# How much stronger habits are where a joint is not seen at all, and how well seen a joint is that needs no such help.
+_BLIND_STRENGTH, _BLIND_BELOW = 2.0, 0.05
+# How much trust in the network's depth an arm loses that surely reaches further.
+_MOST_DOUBT = 0.9
 # A ground is believed when this many soles stood on it, half of them within this of one plane.
 _GROUND_SOLES, _GROUND_SPREAD_M = 20, 0.05
 
@@ -104,13 +118,13 @@ class _Evidence:
     points_m: Array  # (L,33,3), glTF camera axes
     rays: Array  # (L,33,2)
     weight: Array  # (L,33)
+    arm_depth_m: Array  # (L,4), how far each of `_ARM_BONES` comes toward the camera
+    arm_sure: Array  # (L,4), 0…1, how surely it does, whatever the network reads
     seen: NDArray[np.bool_]
     depth_m: Array  # (L,), a first guess of the pelvis' depth
 
     def part(self, frames: slice) -> _Evidence:
-        return _Evidence(
-            self.times_s[frames], self.points_m[frames], self.rays[frames], self.weight[frames], self.seen[frames], self.depth_m[frames]
-        )
+        return _Evidence(**{field.name: getattr(self, field.name)[frames] for field in fields(self)})
 
 
 def fit_track(
@@ -179,10 +193,16 @@ def _evidence(track: Track, lens: Lens, times_s: Array) -> _Evidence:
     seen = track.seen
     points = opencv_to_gltf(fill_gaps(track.landmarks_m, seen))
     rays = lens.rays(fill_gaps(track.landmarks_px, seen))
-    visibility = np.where(seen[:, None], np.nan_to_num(track.visibility), 0.0)
-    weight = np.where(seen[:, None], np.maximum(visibility, _VISIBILITY_FLOOR), 0.0)
+    visibility = np.where(seen[:, None], np.nan_to_num(track.visibility).astype(np.float64), 0.0)
+    weight = np.where(seen[:, None], np.maximum(_trust(visibility), _LEAST_TRUST), 0.0)
     origin = root_from_rays(points * np.exp(_SEEN_SCALE_PRIOR), rays, np.maximum(weight, 1e-3))
-    return _Evidence(times_s, points, rays, weight, seen, -origin[:, 2])
+    unknown = np.zeros((len(seen), len(_ARM_BONES)))
+    return _Evidence(times_s, points, rays, weight, unknown, unknown, seen, -origin[:, 2])
+
+
+def _trust(visibility: Array) -> Array:
+    """How much a landmark counts: as much as it is visible, and next to nothing where it is only guessed."""
+    return np.asarray(visibility**3 / (visibility**2 + _GUESSED_VISIBILITY**2))
 
 
 def _first_guess(problem: _Problem, evidence: _Evidence) -> Pose:
@@ -212,15 +232,36 @@ class _Standing:
 
 
 def _solve(problem: _Problem, evidence: _Evidence, pose: Pose, seen_scale: float, free_shape: bool) -> _Solved:
-    planted = np.zeros((len(evidence.times_s), 4))
-    most, unknown = problem.options.iterations, _Standing(planted, None)
+    most, unknown = problem.options.iterations, _Standing(np.zeros((len(evidence.times_s), 4)), None)
     pose, log_scale, cost, steps = _descend(problem, evidence, pose, seen_scale, unknown, most, free_shape)
-    if problem.options.contacts and len(planted) > 1:
-        known = _stand(problem, evidence, pose)
-        planted = known.planted
-        pose, log_scale, cost, more = _descend(problem, evidence, pose, log_scale, known, max(most // 2, 1), free_shape)
-        steps += more
-    return _Solved(pose, log_scale, planted, steps, cost)
+    known = _stand(problem, evidence, pose) if problem.options.contacts and len(evidence.times_s) > 1 else unknown
+    # Only now is it known how long arms are, and how far away.
+    evidence, pose = _with_longer_arms(problem, evidence, pose, log_scale)
+    pose, log_scale, cost, more = _descend(problem, evidence, pose, log_scale, known, max(most // 2, 1), free_shape)
+    return _Solved(pose, log_scale, known.planted, steps + more, cost)
+
+
+def _with_longer_arms(problem: _Problem, evidence: _Evidence, pose: Pose, log_scale: float) -> tuple[_Evidence, Pose]:
+    """Give arms that the network read too short their depth, and start them anew from there."""
+    table, scale = problem.table, np.exp(log_scale)
+    place = place_points(problem.body, problem.points, pose)[0][:, problem.points.landmarks]
+    torso = table.landmark[table.torso]
+    shift = place[:, table.torso].mean(1, keepdims=True) - evidence.points_m[:, torso].mean(1, keepdims=True) * scale
+    points = evidence.points_m * scale + shift
+    arms = find_arms(points, evidence.rays, evidence.weight, evidence.times_s, _arm_lengths(table, place))
+    anew = arms.sure.max(axis=(1, 2)) > _SURE_ENOUGH
+    quat = np.where(anew[:, None, None], with_arms_along(problem.body, pose.quat_xyzw, arms.points(points)), pose.quat_xyzw)
+    told = replace(evidence, arm_depth_m=arms.bones_m[..., 2].reshape(-1, 4), arm_sure=arms.sure.reshape(-1, 4))
+    return told, replace(pose, quat_xyzw=quat)
+
+
+def _arm_lengths(table: LandmarkTable, place_m: Array) -> ArmLengths:
+    """Median distances of shoulders', elbows' and wrists' landmarks (F,N,3)."""
+    def between(upper: tuple[int, int], lower: tuple[int, int]) -> float:
+        ends = [place_m[:, np.searchsorted(table.landmark, pair)] for pair in (upper, lower)]
+        return float(np.median(np.linalg.norm(ends[1] - ends[0], axis=-1)))
+
+    return ArmLengths(between((11, 12), (13, 14)), between((13, 14), (15, 16)))
 
 
 def _stand(problem: _Problem, evidence: _Evidence, pose: Pose) -> _Standing:
@@ -271,12 +312,24 @@ def _equations(problem: _Problem, evidence: _Evidence, pose: Pose, log_scale: fl
 
 
 def _add_seen(equations: NormalEquations, problem: _Problem, evidence: _Evidence, posed: Posed, log_scale: float) -> None:
-    """What was seen: 3D and 2D landmarks."""
+    """What was seen: 3D and 2D landmarks, and how far arms come toward the camera."""
     table, rows, sigmas = problem.table, problem.points.landmarks, problem.options.sigmas
     seen_m, rays = evidence.points_m[:, table.landmark], evidence.rays[:, table.landmark]
     weight = np.sqrt(evidence.weight[:, table.landmark] * table.weight)
-    add_landmarks_3d(equations, posed, rows, table.torso, seen_m, weight, log_scale, sigmas.landmark_m, huber=1.5)
+    sigma_m = np.array(sigmas.landmark_m) * _doubt(evidence)[:, table.landmark]
+    add_landmarks_3d(equations, posed, rows, table.torso, seen_m, weight, log_scale, sigma_m, huber=1.5)
     add_landmarks_2d(equations, posed, rows, evidence.depth_m, rays, weight, sigmas.pixel_m, huber=1.0)
+    ends = np.searchsorted(table.landmark, np.array(_ARM_BONES))
+    add_depths(equations, posed, ends, evidence.arm_depth_m, np.sqrt(evidence.arm_sure), sigmas.arm_depth_m, huber=1.5)
+
+
+def _doubt(evidence: _Evidence) -> Array:
+    """How many of its sigmas (L,33,3) a 3D landmark counts as one: many for the depth of an arm that is read too short."""
+    doubt = np.ones(evidence.points_m.shape)
+    upper, whole = evidence.arm_sure[:, ::2], np.maximum(evidence.arm_sure[:, ::2], evidence.arm_sure[:, 1::2])
+    for sure, landmarks in ((upper, ELBOWS), *((whole, pair) for pair in WRISTS_AND_HANDS)):
+        doubt[:, landmarks, 2] = 1 / (1 - _MOST_DOUBT * sure)
+    return doubt
 
 
 def _add_likely(equations: NormalEquations, problem: _Problem, evidence: _Evidence, posed: Posed, pose: Pose) -> None:
@@ -285,7 +338,8 @@ def _add_likely(equations: NormalEquations, problem: _Problem, evidence: _Eviden
     add_smooth_turns(equations, pose, times_s, sigmas.turn_rad_s2, huber=sigmas.turn_huber)
     add_smooth_joints(equations, posed, problem.points.joints, times_s, sigmas.joint_m_s2, huber=sigmas.joint_huber)
     add_smooth_root(equations, pose, times_s, sigmas.root_m_s2)
-    strength = np.ones(len(times_s))
+    blind = np.maximum(1 - evidence_of_joints(evidence.weight) / _BLIND_BELOW, 0.0)
+    strength = 1 + (_BLIND_STRENGTH - 1) * blind
     add_pose_prior(equations, pose, strength)
     add_hinges(equations, pose, strength)
 

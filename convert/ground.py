@@ -11,6 +11,15 @@ from .body import Body, body_joint
 
 Array = NDArray[np.float64]
 
+# Deviations of standing soles from a common height and of upright people from the vertical, and how many independent looks
+# a whole clip of either gives at most: somebody who leans does so for seconds, and networks see people lean for whole clips.
+_SOLE_SIGMA_M, _SOLE_LOOKS = 0.04, 30
+_LEAN_SIGMA_RAD, _LEAN_LOOKS = np.radians(6), 4
+# Cameras are mostly level.
+_CAMERA_SIGMA_RAD = np.radians(20)
+# What counts at most of a sole or a lean, in squared deviations: feet step on kerbs, people bow.
+_MOST = 9.0
+
 
 @dataclass(frozen=True, eq=False)
 class Stance:
@@ -52,8 +61,8 @@ def joined(stances: list[Stance]) -> Stance:
 def find_ground(stance: Stance, level: bool = True) -> Ground:
     """Find pitch and height of the ground; with ``level`` off the camera is held to be level.
 
-    Each pitch on a fine grid is judged: standing soles share a height (σ 4 cm), upright people are upright (σ 6°, counted
-    as a few independent looks, since a person leans for seconds), and cameras are mostly level (σ 20°).
+    Each pitch on a fine grid is judged: standing soles share a height, people who stand or walk are upright, and cameras
+    are mostly level.
     """
     pitch = 0.0
     if level and len(stance.soles_m) + len(stance.upright):
@@ -70,16 +79,19 @@ def _up(pitch_rad: float) -> Array:
 
 
 def _pitch_cost(pitch: float, stance: Stance) -> float:
-    cost = (pitch / np.radians(20)) ** 2
+    cost = (pitch / _CAMERA_SIGMA_RAD) ** 2
     if len(stance.upright):
         lean = np.arctan2(stance.upright[:, 2], stance.upright[:, 1]) - pitch
-        looks = min(len(lean), 12) / len(lean)
-        cost += looks * float(np.minimum((lean / np.radians(6)) ** 2, 9.0).sum())
+        cost += _over_looks(lean / _LEAN_SIGMA_RAD, _LEAN_LOOKS)
     if len(stance.soles_m):
         heights = stance.soles_m @ _up(pitch)
-        looks = min(len(heights), 30) / len(heights)
-        cost += looks * float(np.minimum(((heights - np.median(heights)) / 0.04) ** 2, 9.0).sum())
+        cost += _over_looks((heights - np.median(heights)) / _SOLE_SIGMA_M, _SOLE_LOOKS)
     return float(cost)
+
+
+def _over_looks(deviations: Array, looks: int) -> float:
+    """Sum of squared deviations (N,), robust, as if no more than ``looks`` of them were independent."""
+    return min(len(deviations), looks) * float(np.minimum(deviations**2, _MOST).mean())
 
 
 def _upright(body: Body, places: Array) -> Array:

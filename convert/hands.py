@@ -95,8 +95,12 @@ def _glimpse_frames(times_s: Array) -> int:
 def _steady(palm_xyzw: Array, seen: Mask, times_s: Array) -> Mask:
     """Frames (L,) whose palm is turned as most of the palms seen around them are."""
     steady = seen.copy()
-    for frame in np.flatnonzero(seen):
-        near = np.flatnonzero(seen & (np.abs(times_s - times_s[frame]) <= _AROUND_S))
+    frames, reach_s = np.flatnonzero(seen), _AROUND_S + 1e-6
+    first = np.searchsorted(times_s[frames], times_s[frames] - reach_s)
+    last = np.searchsorted(times_s[frames], times_s[frames] + reach_s)
+    for frame, start, stop in zip(frames, first, last, strict=True):
+        around = frames[start:stop]
+        near = around[np.abs(times_s[around] - times_s[frame]) <= _AROUND_S]
         apart = quat_to_rotvec(quat_multiply(quat_inverse(palm_xyzw[near]), palm_xyzw[frame]))
         steady[frame] = np.median(np.linalg.norm(apart, axis=-1)) < _ODD_TURN
     return steady
@@ -184,8 +188,13 @@ def _bone_turn(seen: Array, rest: Array, axis: Array, flexion_range: tuple[float
 def _bridged(turns: Array, resting: Array, seen: Mask, times_s: Array, options: HandOptions, smooth: SmoothOptions) -> Array:
     """Smooth seen turns (L,J,4), bridge short gaps, and ease into ``resting`` in long ones."""
     smoothed = smooth_turns(turns, times_s, seen, smooth, least_s=_LEAST_WINDOW_S)
-    seconds_away = np.min(np.abs(times_s[:, None] - times_s[seen][None]), axis=1)
-    share = np.clip((seconds_away - options.hand_gap_s / 2) / max(options.hand_gap_s / 2, 1e-6), 0.0, 1.0)
+    share = np.clip((_seconds_away(times_s, times_s[seen]) - options.hand_gap_s / 2) / max(options.hand_gap_s / 2, 1e-6), 0.0, 1.0)
     share = share * share * (3 - 2 * share)
     return quat_slerp(smoothed, resting, np.broadcast_to(share[:, None], smoothed.shape[:2]))
 
+
+def _seconds_away(times_s: Array, seen_s: Array) -> Array:
+    """How far each time (L,) is from the nearest of some (N,), both rising."""
+    after = np.searchsorted(seen_s, times_s)
+    neighbours = seen_s[np.stack([np.maximum(after - 1, 0), np.minimum(after, len(seen_s) - 1)])]
+    return np.asarray(np.abs(times_s - neighbours).min(axis=0))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.rotations import matrix_to_quat, quat_apply, quat_inverse, quat_multiply, quat_slerp
-from .body import BODY_JOINTS, BODY_PARENTS, body_joint
+from .body import BODY_JOINTS, BODY_PARENTS, Body, body_joint
 
 Array = NDArray[np.float64]
 
 _STRAIGHT_SINE = np.sin(np.radians(15))
 
 
-def fill_gaps(values: Array, seen: NDArray[np.bool_]) -> Array:
+def fill_gaps(values: NDArray[np.floating[Any]], seen: NDArray[np.bool_]) -> Array:
     """Fill unseen frames of ``values`` (F, …) linearly in time between seen ones; the ends are held."""
     filled = np.array(values, dtype=np.float64)
     frames = np.arange(len(filled))
@@ -69,6 +71,16 @@ def pose_from_landmarks(points_m: Array) -> Array:
         _set_leg(world, points_m, side, offset, pelvis)
     local = world.copy()
     local[:, 1:] = quat_multiply(quat_inverse(world[:, BODY_PARENTS[1:]]), world[:, 1:])
+    return local
+
+
+def with_arms_along(body: Body, quat_xyzw: Array, points_m: Array) -> Array:
+    """Local rotations (F,22,4) with arms turned along BlazePose's landmarks (F,33,3), hands straight; all else as in ``quat_xyzw``."""
+    world, local = body.world_rotations(quat_xyzw), np.array(quat_xyzw)
+    for side, sign, offset in (("left", 1.0, 0), ("right", -1.0, 1)):
+        _set_arm(world, points_m, side, sign, offset, world[:, body_joint("spine_3")])
+        arm = [body_joint(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist")]
+        local[:, arm] = quat_multiply(quat_inverse(world[:, BODY_PARENTS[arm]]), world[:, arm])
     return local
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .body import body_joint
+from .body import BODY_JOINTS, body_joint
+
+Array = NDArray[np.float64]
 
 REFERENCE_HEIGHT_M = 1.84
 
@@ -35,6 +37,10 @@ _LEFT: dict[int, _Row] = {
 }
 _RIGHT_OF = {2: 5, 7: 8, 11: 12, 13: 14, 15: 16, 17: 18, 19: 20, 21: 22, 23: 24, 25: 26, 27: 28, 29: 30, 31: 32}
 
+# Pairs, left and right.
+ELBOWS, WRISTS_AND_HANDS = (13, 14), ((15, 16), (17, 18), (19, 20), (21, 22))
+# What the turn of a limb's joint moves first, left side; trunk and head are nearly always seen.
+_TOLD_BY = {"shoulder": (13,), "elbow": (15,), "wrist": (17, 19, 21), "hip": (25,), "knee": (27,), "ankle": (29, 31), "foot": (31,)}
 FACE, HANDS, TORSO = (0, 2, 5, 7, 8), (17, 18, 19, 20, 21, 22), (11, 12, 23, 24)
 
 
@@ -45,13 +51,25 @@ class LandmarkTable:
     landmark: NDArray[np.intp]  # (N,), BlazePose's index
     carrier: NDArray[np.intp]  # (N,), canonical joint whose turn moves the landmark
     origin: NDArray[np.intp]  # (N,), canonical joint from which the offset is told
-    offset_m: NDArray[np.float64]  # (N,3), T-pose axes, body of REFERENCE_HEIGHT_M
-    weight: NDArray[np.float64]  # (N,), trust in the landmark where it is visible
+    offset_m: Array  # (N,3), T-pose axes, body of REFERENCE_HEIGHT_M
+    weight: Array  # (N,), trust in the landmark where it is visible
 
     @property
     def torso(self) -> NDArray[np.intp]:
         """Rows of the four torso points, on which 3D landmarks are centred."""
         return np.flatnonzero(np.isin(self.landmark, TORSO))
+
+
+def evidence_of_joints(weight: Array) -> Array:
+    """How well each joint's turn is seen (F,22; 0…1): as well as the best of the landmarks at the end of its bones.
+
+    ``weight`` (F,33) is the trust in BlazePose's landmarks.
+    """
+    seen = np.ones((len(weight), len(BODY_JOINTS)))
+    for name, landmarks in _TOLD_BY.items():
+        for side, twin in (("left", landmarks), ("right", tuple(_RIGHT_OF[landmark] for landmark in landmarks))):
+            seen[:, body_joint(f"{side}_{name}")] = np.minimum(weight[:, twin].max(axis=1), 1.0)
+    return seen
 
 
 def landmark_table() -> LandmarkTable:

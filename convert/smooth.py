@@ -7,7 +7,7 @@ the confidence interval of the narrower ones (the intersection-of-confidence-int
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,7 @@ _SIGMAS_S = (0.012, 0.022, 0.04, 0.07, 0.12, 0.2)
 # How many deviations of the noise an average may stray before it is held to be motion.
 _CONFIDENCE = 2.2
 _BLOCK_VALUES = 500_000
+_VALUES_AT_ONCE = 30_000
 
 
 def smooth_turns(quat_xyzw: Array, times_s: Array, seen: Mask, options: SmoothOptions | None = None, least_s: float = 0.0) -> Array:
@@ -40,32 +41,53 @@ def smooth_turns(quat_xyzw: Array, times_s: Array, seen: Mask, options: SmoothOp
     ``least_s`` is the narrowest window's standard deviation, for values whose noise is not like a sensor's: it comes in
     bursts, so that a quiet moment says nothing of the next one.
     """
-    options = options or SmoothOptions()
-    quat, mask = _finite_turns(np.asarray(quat_xyzw, dtype=np.float64), _full_mask(seen, quat_xyzw.shape[:2]))
+    options, mask = options or SmoothOptions(), _full_mask(seen, quat_xyzw.shape[:2])
+    smoothed = np.empty(quat_xyzw.shape)
+    for some in _few_joints(*mask.shape):
+        smoothed[:, some] = _smooth_turns(quat_xyzw[:, some], times_s, mask[:, some], options.smooth, least_s)
+    return smoothed
+
+
+def smooth_places(places_m: Array, times_s: Array, seen: Mask, options: SmoothOptions | None = None) -> Array:
+    """Smooth places (F,N,3), metres, as `smooth_turns` does rotations."""
+    options, mask = options or SmoothOptions(), _full_mask(seen, places_m.shape[:2])
+    smoothed = np.empty(places_m.shape)
+    for some in _few_joints(*mask.shape):
+        smoothed[:, some] = _smooth_places(places_m[:, some], times_s, mask[:, some], options.smooth)
+    return smoothed
+
+
+def _few_joints(frames: int, joints: int) -> Iterator[slice]:
+    """Joints are smoothed each on its own; as many at a time as long clips leave room for, at about 1 kB a value."""
+    some = max(1, _VALUES_AT_ONCE // max(frames, 1))
+    for start in range(0, joints, some):
+        yield slice(start, start + some)
+
+
+def _smooth_turns(quat_xyzw: Array, times_s: Array, mask: Mask, strength: float, least_s: float) -> Array:
+    quat, mask = _finite_turns(np.asarray(quat_xyzw, dtype=np.float64), mask)
     filled = quat_continuous(_filled_turns(quat, mask))
-    if options.smooth <= 0 or len(filled) < 3:
+    if strength <= 0 or len(filled) < 3:
         return filled
 
     def around(frames: NDArray[np.intp], near: NDArray[np.intp]) -> Array:
         here = filled[frames][:, None]
         return quat_to_rotvec(quat_multiply(quat_inverse(here), filled[near]))
 
-    return quat_normalize(quat_multiply(filled, rotvec_to_quat(_adaptive(around, times_s, mask, options.smooth, least_s))))
+    return quat_normalize(quat_multiply(filled, rotvec_to_quat(_adaptive(around, times_s, mask, strength, least_s))))
 
 
-def smooth_places(places_m: Array, times_s: Array, seen: Mask, options: SmoothOptions | None = None) -> Array:
-    """Smooth places (F,N,3), metres, as `smooth_turns` does rotations."""
-    options = options or SmoothOptions()
+def _smooth_places(places_m: Array, times_s: Array, mask: Mask, strength: float) -> Array:
     places = np.array(places_m, dtype=np.float64)
-    mask = _full_mask(seen, places.shape[:2]) & np.isfinite(places).all(-1)
+    mask = mask & np.isfinite(places).all(-1)
     filled = _filled_places(places, mask)
-    if options.smooth <= 0 or len(filled) < 3:
+    if strength <= 0 or len(filled) < 3:
         return filled
 
     def around(frames: NDArray[np.intp], near: NDArray[np.intp]) -> Array:
         return np.asarray(filled[near] - filled[frames][:, None])
 
-    return np.asarray(filled + _adaptive(around, times_s, mask, options.smooth, 0.0))
+    return np.asarray(filled + _adaptive(around, times_s, mask, strength, 0.0))
 
 
 def _adaptive(

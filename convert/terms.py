@@ -25,6 +25,8 @@ class TermSigmas:
 
     landmark_m: tuple[float, float, float] = (0.09, 0.09, 0.15)
     """3D landmarks against the torso's middle, in camera axes; depth is the weakest."""
+    arm_depth_m: float = 0.015
+    """How far an arm's bone comes toward the camera, by its length in the picture."""
     pixel_m: float = 0.012
     """2D landmarks, at the depth of the pelvis."""
     turn_rad_s2: float = 45.0
@@ -33,7 +35,7 @@ class TermSigmas:
     """Acceleration of each joint's place."""
     root_m_s2: tuple[float, float, float] = (13.5, 13.5, 7.2)
     """Acceleration of the pelvis, in camera axes."""
-    turn_huber: float = 1.0
+    turn_huber: float = 0.3
     """Angular accelerations beyond this many sigmas count in proportion, not squared: a punch is not noise."""
     joint_huber: float = 0.5
     """The same for joints' places."""
@@ -49,8 +51,10 @@ def huber_weight(distance: Array, threshold: float) -> Array:
 
 
 def add_landmarks_3d(equations: NormalEquations, posed: Posed, rows: slice, torso: NDArray[np.intp], seen_m: Array, weight: Array,
-                     log_scale: float, sigma_m: tuple[float, float, float], huber: float) -> None:
+                     log_scale: float, sigma_m: Array, huber: float) -> None:
     """3D landmarks (F,N,3), compared from the torso's middle; the last shared unknown is the log of body over landmarks.
+
+    ``sigma_m`` (3,) or (F,N,3) is told by camera axis.
 
     The body is scaled, not the landmarks: scaled landmarks would shrink their own noise, and pull the scale with it.
     """
@@ -58,9 +62,9 @@ def add_landmarks_3d(equations: NormalEquations, posed: Posed, rows: slice, tors
         return np.asarray(values - values[:, torso].mean(1, keepdims=True))
 
     ours, shrink = centred(posed.place_m[:, rows]), np.exp(-log_scale)
-    residual = (ours * shrink - centred(seen_m)) / np.array(sigma_m)
+    residual = (ours * shrink - centred(seen_m)) / sigma_m
     gain = weight * huber_weight(np.linalg.norm(residual, axis=-1), huber)
-    gain3 = gain[..., None] * shrink / np.array(sigma_m)
+    gain3 = gain[..., None] * shrink / sigma_m
     by_pose = centred(posed.by_pose[:, rows]) * gain3[..., None]
     by_shape = centred(posed.by_shape[:, rows]) * gain3[..., None]
     by_shared = np.concatenate([by_shape, (-ours * gain3)[..., None]], axis=-1)
@@ -89,6 +93,20 @@ def add_landmarks_2d(equations: NormalEquations, posed: Posed, rows: slice, dept
     by_shape = image(posed.by_shape[:, rows])
     by_shared = np.concatenate([by_shape, np.zeros((*by_shape.shape[:-1], 1))], axis=-1)
     equations.add((residual * gain[..., None]).reshape(len(place), -1), image(posed.by_pose[:, rows]), by_shared)
+
+
+def add_depths(equations: NormalEquations, posed: Posed, ends: NDArray[np.intp], depth_m: Array, weight: Array, sigma_m: float,
+               huber: float) -> None:
+    """Bones come toward the camera by ``depth_m`` (F,M), from the first of their ``ends`` (M,2; rows of points) to the second."""
+    def depth(values: Array) -> Array:
+        return np.asarray(values[:, ends[:, 1], 2] - values[:, ends[:, 0], 2])
+
+    residual = (depth(posed.place_m) - depth_m) / sigma_m
+    gain = weight * huber_weight(np.abs(residual), huber)
+    wide = (gain / sigma_m)[..., None]
+    by_shape = depth(posed.by_shape) * wide
+    by_shared = np.concatenate([by_shape, np.zeros((*by_shape.shape[:-1], 1))], axis=-1)
+    equations.add(residual * gain, depth(posed.by_pose) * wide, by_shared)
 
 
 def second_difference(times_s: Array) -> Array:
@@ -191,9 +209,9 @@ _PRIOR_WEIGHT = _prior_weights()
 
 
 def add_pose_prior(equations: NormalEquations, pose: Pose, strength: Array) -> None:
-    """Joints stay near the mean pose; ``strength`` (F,) is above 1 where little was seen."""
+    """Joints stay near the mean pose; ``strength`` (F,22) is above 1 where little was seen of them."""
     away = quat_to_rotvec(quat_multiply(pose.quat_xyzw, quat_inverse(MEAN_POSE_XYZW)))
-    weight = np.repeat(_PRIOR_WEIGHT, 3)[None] * strength[:, None]
+    weight = np.repeat(_PRIOR_WEIGHT * strength, 3, axis=1)
     equations.add_diagonal(away.reshape(len(away), -1), weight, slice(3, POSE_SIZE))
 
 
@@ -221,9 +239,12 @@ _OFF_AXIS_SIGMA, _FLEXION_SIGMA, _LIMIT_SIGMA, _FLEXION_RANGE = 0.08, 1.2, 0.04,
 
 
 def add_hinges(equations: NormalEquations, pose: Pose, strength: Array) -> None:
-    """Elbows and knees: the bone stays in the hinge's plane, closes between limits, and twists little."""
+    """Elbows and knees: the bone stays in the hinge's plane, closes between limits, and twists little.
+
+    ``strength`` (F,22) is above 1 where little was seen of a joint.
+    """
     for hinge in hinges():
-        quat = pose.quat_xyzw[:, hinge.joint]
+        quat, strong = pose.quat_xyzw[:, hinge.joint], strength[:, hinge.joint]
         bone = quat_apply(quat, np.broadcast_to(hinge.bone, (len(quat), 3)))
         side = np.cross(hinge.axis, hinge.bone)
         off, flexion = bone @ hinge.axis, np.arctan2(bone @ side, bone @ hinge.bone)
@@ -235,8 +256,8 @@ def add_hinges(equations: NormalEquations, pose: Pose, strength: Array) -> None:
         beyond = np.where(flexion < low, flexion - low, np.where(flexion > high, flexion - high, 0.0))
         rows = [
             (off / _OFF_AXIS_SIGMA, np.cross(bone, hinge.axis) / _OFF_AXIS_SIGMA),
-            (twist / hinge.twist_sigma_rad * strength, by_twist / hinge.twist_sigma_rad * strength[:, None]),
-            ((flexion - hinge.rest_flexion_rad) / _FLEXION_SIGMA * strength, by_flexion / _FLEXION_SIGMA * strength[:, None]),
+            (twist / hinge.twist_sigma_rad * strong, by_twist / hinge.twist_sigma_rad * strong[:, None]),
+            ((flexion - hinge.rest_flexion_rad) / _FLEXION_SIGMA * strong, by_flexion / _FLEXION_SIGMA * strong[:, None]),
             (beyond / _LIMIT_SIGMA, by_flexion / _LIMIT_SIGMA * (beyond != 0)[:, None]),
         ]
         column = 3 + 3 * hinge.joint

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from rigdrop.convert import fit
 from rigdrop.convert.body import Body, body_joint
 from rigdrop.convert.fit import FitOptions, FitResult, Lens, fit_track
+from rigdrop.convert.terms import MEAN_POSE_XYZW
 from rigdrop.ingest.tracks import Track
 
 from .bodies import (
@@ -157,6 +158,58 @@ def test_a_landmark_that_is_hidden_does_not_pull(body, seen, fitted):
     errors = _errors_mm(body, result, quat, root_m)
     assert errors[20:25, wrist].max() < 60  # of the 300 and more by which it lies
     assert np.delete(errors, wrist, axis=1).mean() < 20
+
+
+def test_a_guessed_landmark_weighs_next_to_nothing():
+    trust = fit._trust(np.array([0.0, 0.005, 0.02, 0.1, 0.5, 1.0]))
+    assert (np.diff(trust) > 0).all()
+    assert trust[:2].max() < 0.001  # such landmarks lie by half a metre
+    assert trust[3:] == pytest.approx([0.1, 0.5, 1.0], rel=0.05)
+
+
+def test_habit_is_stronger_where_an_arm_is_not_seen(body, seen, monkeypatch):
+    track, quat, root_m = seen
+    arm, shoulder = [13, 15, 17, 19, 21], body_joint("left_shoulder")
+    visibility = track.visibility.copy()
+    visibility[:, arm] = 0.0
+    blind = replace(track, visibility=visibility)
+
+    def away() -> float:
+        result = fit_track(body, blind, LENS, TIMES_S, IN_THE_AIR)
+        others = np.delete(_errors_mm(body, result, quat, root_m), [body_joint("left_elbow"), body_joint("left_wrist")], axis=1)
+        assert others.mean() < 25
+        found, habit = Rotation.from_quat(result.quat_xyzw[:, shoulder]), Rotation.from_quat(MEAN_POSE_XYZW[shoulder])
+        return float((found * habit.inv()).magnitude().mean())
+
+    with_habit = away()
+    monkeypatch.setattr(fit, "_BLIND_STRENGTH", 1.0)
+    assert with_habit < 0.95 * away()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_a_blow_toward_the_camera_whose_depth_is_not_read(body, share):
+    quat, root_m = _blow()
+    track = seen_track(landmark_places(body, quat, root_m))
+    flat, right_arm = track.landmarks_m.copy(), [14, 16, 18, 20, 22]
+    flat[:, right_arm, 2] = flat[:, 12, None, 2] + share * (flat[:, right_arm, 2] - flat[:, 12, None, 2])
+    result = fit_track(body, replace(track, landmarks_m=flat), LENS, TIMES_S, IN_THE_AIR)
+    wrist = body_joint("right_wrist")
+    ours, truth = (body.positions(q, r)[:, wrist] - r for q, r in ((result.quat_xyzw, result.root_m), (quat, root_m)))
+    held = slice(20, 30)
+    assert np.abs(ours[held, 2] - truth[held, 2]).max() < 0.1  # of half a metre
+    speed, true_speed = (np.linalg.norm(np.diff(place, axis=0), axis=-1).max() for place in (ours, truth))
+    assert speed > 0.75 * true_speed
+
+
+def _blow() -> tuple[np.ndarray, np.ndarray]:
+    """Local turns (45,22,4) and pelvis (45,3) of somebody who strikes toward the camera with the right fist, and holds it there."""
+    out = np.clip((np.arange(45) - 17) / 3, 0, 1)
+    guard, struck = Rotation.from_euler("xyz", [0, 30, 60], degrees=True), Rotation.from_euler("xyz", [0, 85, 5], degrees=True)
+    away = (struck * guard.inv()).as_rotvec()
+    quat = np.tile(MEAN_POSE_XYZW, (45, 1, 1))
+    quat[:, body_joint("right_shoulder")] = (Rotation.from_rotvec(out[:, None] * away) * guard).as_quat()
+    quat[:, body_joint("right_elbow")] = Rotation.from_rotvec((1.9 - 1.7 * out)[:, None] * [0, 1.0, 0]).as_quat()
+    return quat, np.tile([0.1, 0.1, -3.5], (45, 1))
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4])

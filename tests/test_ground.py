@@ -74,6 +74,13 @@ def test_a_few_soles_on_a_box_do_not_tilt_the_ground(body):
     assert ground.height_m == pytest.approx(1.4, abs=0.03)
 
 
+def test_feet_that_go_into_depth_say_more_than_somebody_who_leans(body):
+    quat, root_m = walk(body, TIMES_S, heading_rad=0.0, speed_m_s=1.0)
+    stance = _stance(body, quat, root_m, world_from_camera(np.radians(8), 1.4, 4.0))
+    leaning = Rotation.from_rotvec([np.radians(7), 0, 0]).apply(stance.upright)
+    assert np.degrees(find_ground(Stance(stance.soles_m, leaning)).pitch_rad) == pytest.approx(8, abs=1.5)
+
+
 def test_somebody_who_sits_or_bows_says_nothing_of_up(body):
     sitting, bowing = hanging_arms(), hanging_arms()
     for side in ("left", "right"):

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import BODY_JOINTS, Body, body_joint
-from rigdrop.convert.initial import fill_gaps, pose_from_landmarks, root_from_rays
+from rigdrop.convert.initial import fill_gaps, pose_from_landmarks, root_from_rays, with_arms_along
 
 from .bodies import exercise, humanoid, loop_places
 
@@ -68,6 +68,24 @@ def test_limbs_point_along_their_landmarks(body):
         seen = points[:, LANDMARK_OF[lower]] - points[:, LANDMARK_OF[upper]]
         cosine = np.sum(ours * seen, -1) / np.linalg.norm(ours, axis=-1) / np.linalg.norm(seen, axis=-1)
         assert cosine.min() > 1 - 1e-9, (upper, lower)
+
+
+def test_arms_are_turned_along_their_landmarks_and_nothing_else(body):
+    quat, root_m = exercise(TIMES_S)
+    other, _ = exercise(TIMES_S + 0.4)
+    points = _landmarks(body, other, root_m)
+    turned = with_arms_along(body, quat, points)
+    place, _ = loop_places(body, turned, root_m)
+    arms = [body_joint(f"{side}_{name}") for side in ("left", "right") for name in ("shoulder", "elbow", "wrist")]
+    for upper, lower in LIMBS:
+        if body_joint(upper) not in arms:
+            continue
+        ours = place[:, body_joint(lower)] - place[:, body_joint(upper)]
+        told = points[:, LANDMARK_OF[lower]] - points[:, LANDMARK_OF[upper]]
+        cosine = np.sum(ours * told, -1) / np.linalg.norm(ours, axis=-1) / np.linalg.norm(told, axis=-1)
+        assert cosine.min() > 1 - 1e-9, (upper, lower)
+    rest = np.setdiff1d(np.arange(len(BODY_JOINTS)), arms)
+    assert np.array_equal(turned[:, rest], quat[:, rest])
 
 
 def test_turns_are_near_the_true_ones(body):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from rigdrop.convert.body import BODY_JOINTS, body_joint
-from rigdrop.convert.landmarks import TORSO, landmark_table
+from rigdrop.convert.landmarks import TORSO, evidence_of_joints, landmark_table
 
 
 def test_landmarks_come_once_in_blazeposes_order():
@@ -37,3 +37,13 @@ def test_landmarks_lie_near_the_joints_that_carry_them():
 def test_the_torso_is_both_shoulders_and_both_hips():
     table = landmark_table()
     assert table.landmark[table.torso].tolist() == sorted(TORSO)
+
+
+def test_a_joint_is_seen_as_well_as_what_it_moves():
+    weight = np.ones((2, 33))
+    weight[0, [14, 16, 17, 19, 31]] = 0.1, 0.3, 0.2, 0.4, 0.0
+    seen = evidence_of_joints(weight)
+    expected = {"right_shoulder": 0.1, "right_elbow": 0.3, "left_wrist": 1.0, "left_foot": 0.0, "left_ankle": 1.0, "left_shoulder": 1.0}
+    assert {name: seen[0, body_joint(name)] for name in expected} == expected  # the thumb and the heel are seen
+    assert (seen[1] == 1).all()
+    assert (evidence_of_joints(np.zeros((1, 33)))[0, body_joint("spine_2")]) == 1  # the trunk needs no help

@@ -17,7 +17,7 @@ from rigdrop.convert import terms
 from rigdrop.convert.banded import NormalEquations
 from rigdrop.convert.body import Body, body_joint
 from rigdrop.convert.landmarks import landmark_table
-from rigdrop.convert.points import POSE_SIZE, SHAPE_NAMES, PointSet, Pose, Posed, pose_points, turned
+from rigdrop.convert.points import JOINTS, POSE_SIZE, SHAPE_NAMES, PointSet, Pose, Posed, pose_points, turned
 
 from .bodies import HEIGHT_M, exercise, hanging_arms, humanoid, turns
 
@@ -93,10 +93,10 @@ def _assert_curvature(body: Body, points: PointSet, term: Term, pose: Pose) -> N
 
 
 def _landmarks_3d(points: PointSet, seen_m: np.ndarray, weight: np.ndarray) -> Term:
-    table = landmark_table()
+    table, sigma_m = landmark_table(), np.array([0.09, 0.08, 0.15])
 
     def term(equations: NormalEquations, posed: Posed, pose: Pose, log_scale: float) -> None:
-        terms.add_landmarks_3d(equations, posed, points.landmarks, table.torso, seen_m, weight, log_scale, (0.09, 0.08, 0.15), np.inf)
+        terms.add_landmarks_3d(equations, posed, points.landmarks, table.torso, seen_m, weight, log_scale, sigma_m, np.inf)
 
     return term
 
@@ -126,6 +126,38 @@ def test_landmarks_in_space(body, points, pose, noise_m):
 def test_landmarks_in_the_picture(body, points, pose, noise_m):
     _, rays, weight = _seen(body, points, pose, noise_m)
     (_assert_gradient if noise_m else _assert_curvature)(body, points, _landmarks_2d(points, rays, weight), pose)
+
+
+def _depths(depth_m: np.ndarray) -> Term:
+    ends = np.array([[3, 5], [5, 7], [0, 9]])
+
+    def term(equations: NormalEquations, posed: Posed, pose: Pose, log_scale: float) -> None:
+        weight = np.linspace(0, 1, 3 * FRAMES).reshape(FRAMES, 3)
+        terms.add_depths(equations, posed, ends, depth_m, weight, 0.02, np.inf)
+
+    return term
+
+
+@pytest.mark.parametrize("away_m", [0.05, 0.0])
+def test_depths_of_bones(body, points, pose, away_m):
+    place = pose_points(body, points, pose).place_m
+    depth_m = place[:, (5, 7, 9), 2] - place[:, (3, 5, 0), 2] + away_m * np.arange(3)
+    (_assert_gradient if away_m else _assert_curvature)(body, points, _depths(depth_m), pose)
+
+
+def test_a_depth_may_be_trusted_less_than_the_picture(body, points, pose):
+    seen_m, _, weight = _seen(body, points, pose, 0.05)
+    table = landmark_table()
+
+    def cost(sigma_m: np.ndarray) -> float:
+        def term(equations: NormalEquations, posed: Posed, pose: Pose, log_scale: float) -> None:
+            terms.add_landmarks_3d(equations, posed, points.landmarks, table.torso, seen_m, weight, log_scale, sigma_m, np.inf)
+
+        return _equations(body, points, term, pose).cost
+
+    same = np.tile([0.09, 0.08, 0.15], (*weight.shape, 1))
+    assert cost(same) == pytest.approx(cost(np.array([0.09, 0.08, 0.15])))
+    assert cost(same * [1, 1, 10]) < cost(same)
 
 
 def test_a_landmark_that_was_not_seen_says_nothing(body, points, pose):
@@ -253,8 +285,12 @@ def test_the_ground_pulls_planted_soles_and_lifts_sunken_ones(body, points, pose
     assert (_equations(body, points, _ground(points, 5.0, 0.0), pose).gradient[:, 1] < 0).all()  # upward lowers the cost
 
 
+def _strength(pose: Pose) -> np.ndarray:
+    return np.linspace(1, 2, len(pose.root_m) * JOINTS).reshape(-1, JOINTS)
+
+
 def _prior(equations: NormalEquations, posed: Posed, pose: Pose, log_scale: float) -> None:
-    terms.add_pose_prior(equations, pose, np.linspace(1, 2, len(pose.root_m)))
+    terms.add_pose_prior(equations, pose, _strength(pose))
 
 
 def test_the_pose_prior_leads_to_the_mean_pose(body, points, pose):
@@ -278,7 +314,7 @@ def test_the_mean_pose_is_somebody_who_stands(body):
 
 
 def _hinges(equations: NormalEquations, posed: Posed, pose: Pose, log_scale: float) -> None:
-    terms.add_hinges(equations, pose, np.ones(len(pose.root_m)))
+    terms.add_hinges(equations, pose, _strength(pose))
 
 
 @pytest.mark.parametrize("beyond", [False, True])
