@@ -16,6 +16,7 @@ from pathlib import Path
 from .errors import WriteError
 
 _CHUNK_BYTES = 1 << 20
+_PROBE_CHUNKS = 64
 
 
 @contextlib.contextmanager
@@ -37,6 +38,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def why_refused(folder: Path) -> OSError | None:
+    """Return what the disk says to a few MB in ``folder``: for libraries that only say that they could not write."""
+    probe = folder / f".{secrets.token_hex(6)}.part"
+    try:
+        with probe.open("wb") as stream:
+            for _ in range(_PROBE_CHUNKS):
+                stream.write(bytes(_CHUNK_BYTES))
+            os.fsync(stream.fileno())
+    except OSError as error:
+        return error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return None
 
 
 def write_bytes(path: Path, data: bytes) -> None:

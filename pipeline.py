@@ -10,6 +10,7 @@ it was and another format costs only its writing.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -184,7 +185,7 @@ class Conversion:
             if self.is_take:
                 if not (target.exists() and target.samefile(self.source)):
                     with atomic_path(target) as temporary:
-                        temporary.write_bytes(self.source.read_bytes())
+                        shutil.copyfile(self.source, temporary)
             elif fitted is not None and fitted.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 fitted.replace(target)

@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "pose2sim": ("folder", "videos"),
     "blender": ("mhr",),
     "landmark_offsets": ("folder",),
+    "service": ("folder", "postgres"),
 }
 
 
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(BENCHMARKS)}")
     parser.add_argument("--videos", type=Path, default=None, help="folder of Pose2Sim's clips and calibration")
     parser.add_argument("--mhr", type=Path, default=None, help="MHR's asset folder")
+    parser.add_argument("--postgres", default="", help="an empty database on a PostgreSQL server, postgresql://…")
     add_folder(parser)
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(BENCHMARKS)

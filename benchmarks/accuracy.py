@@ -213,7 +213,7 @@ def _of(figures: Figures, name: str) -> float:
 
 def _limits(clips: Sequence[Seen], final: Sequence[Figures], nothing_given: Sequence[Figures]) -> list[Figure]:
     mean, blind = mean_figures(final), mean_figures(nothing_given)
-    # The picture of a punch toward the camera does not show how far it goes; each view is a row of its own.
+    # A punch toward the camera is the harder one, so each view is a row of its own.
     punches = {seen.case.name: 100 * _of(figures, "punch") for seen, figures in zip(clips, final, strict=True)}
     views = {"punch-side": "across the picture", "punch": "toward the camera"}
     return [

@@ -59,7 +59,7 @@ def spend(command: Sequence[str], folder: Path | None = None) -> Spent:
             done, status, used = os.wait4(process.pid, os.WNOHANG)
             if done:
                 break
-            peak = max(peak, _resident_bytes(process.pid))
+            peak = max(peak, resident_bytes(process.pid))
             time.sleep(_POLL_S)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -87,11 +87,11 @@ def _busy_s() -> float | None:
     return None
 
 
-def _resident_bytes(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
     """Resident memory of a process and everybody below it; 0 for one that has gone. Linux alone says."""
     total = 0
     with contextlib.suppress(OSError):
         total += int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
         for task in Path(f"/proc/{pid}/task").iterdir():
-            total += sum(_resident_bytes(int(child)) for child in (task / "children").read_text(encoding="ascii").split())
+            total += sum(resident_bytes(int(child)) for child in (task / "children").read_text(encoding="ascii").split())
     return total

@@ -21,6 +21,7 @@ from .output import print_error
 _DEBUG = "--debug"
 _COMMANDS = {
     "convert": "Convert videos, folders of videos, or a stored take.",
+    "watch": "Watch folders, and convert every clip that is dropped into them.",
     "demo": "Render a clip of a moving body and convert it.",
     "inspect": "Show what a video or a take holds.",
     "verify": "Read a written file back and measure it against its take.",
@@ -36,6 +37,8 @@ def build_app() -> App:
     )
     for name, text in _COMMANDS.items():
         app.command(f"{__package__}.{name}:{name}", name=name, help=text)
+    app.command(f"{__package__}.jobs:app", name="jobs", help="Show the jobs of rigdrop watch, and cancel or retry them.")
+    app.command(f"{__package__}.service:app", name="service", help="Let systemd run rigdrop watch.")
     app.command(f"{__package__}.assets:app", name="assets", help="List, install, verify and locate bodies and network weights.")
     return app
 

@@ -8,14 +8,10 @@ from pathlib import Path
 
 from ..errors import ReadError, RigdropError
 from ..files import sha256_of
+from ..ingest.video import VIDEO_SUFFIXES
 from ..motion.store import open_take
 from ..pipeline import take_name
 from ..report import read_report
-
-VIDEO_SUFFIXES = {
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
-    ".webm", ".wmv", ".y4m",
-}
 
 
 def expand(inputs: Sequence[str]) -> list[Path]:

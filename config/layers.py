@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -21,6 +22,8 @@ from ..errors import RigdropError, SettingsError, UsageError
 
 DEFAULT_FILE = Path("rigdrop.toml")
 ENVIRONMENT_PREFIX = "RIGDROP_"
+# Where keys come from, as errors name it, and what they say; keys are flat.
+Layer = tuple[str, Mapping[str, Any]]
 # What a field's name ends in when it has a unit; the option goes without: ``start_s`` is ``--start``.
 _UNITS = ("_s", "_m", "_px", "_deg")
 
@@ -34,9 +37,18 @@ def option_name(field_name: str) -> str:
 
 def settings_app(**options: Any) -> App:
     """Return an app whose commands fill a parameter of type `Settings` from every layer; it raises and never exits."""
+    return _app((Env(ENVIRONMENT_PREFIX, command=False), _file_layers), **options)
+
+
+def layers_app(layers: Sequence[Layer]) -> App:
+    """Return an app that fills a parameter of type `Settings` from ``layers``, the strongest first, and from nothing else."""
+    return _app((partial(_fill, layers),))
+
+
+def _app(config: Sequence[Callable[..., None]], **options: Any) -> App:
     return App(
         default_parameter=Parameter(name_transform=option_name, negative_iterable=()),
-        config=(Env(ENVIRONMENT_PREFIX, command=False), _file_layers),
+        config=config,
         help_format="plaintext",
         exit_on_error=False,
         print_error=False,
@@ -58,9 +70,15 @@ def _file_layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
     in_file = table.pop("preset", None)
     preset = _given(arguments, "preset") or in_file
     layers = [(str(path), table)] if preset is None else [(str(path), table), (f"preset {preset}", read_preset(preset))]
+    _fill(layers, app, commands, arguments)
+
+
+def _fill(layers: Sequence[Layer], app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Fill what is still open from each layer in turn. Raises `SettingsError` for a key that there is not."""
     for source, values in layers:
         _check_keys(values, source, arguments)
-        Dict(values, source=source, use_commands_as_keys=False)(app, commands, arguments)
+        said = {key: value for key, value in values.items() if value is not None}
+        Dict(said, source=source, use_commands_as_keys=False)(app, commands, arguments)
 
 
 def preset_names() -> tuple[str, ...]:
@@ -78,11 +96,20 @@ def read_preset(name: str) -> dict[str, Any]:
 def read_file(path: Path) -> dict[str, Any]:
     """Return the keys of a TOML file, tables flattened to dotted keys. Raises `SettingsError` where it can't be read."""
     try:
-        return flatten(tomllib.loads(path.read_text(encoding="utf-8")))
+        data = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: can't be read ({error.strerror}); name another file with --config") from error
+    return parse_file(data, str(path))
+
+
+def parse_file(data: bytes, name: str) -> dict[str, Any]:
+    """Return the keys of a TOML file with this content, as `read_file` does. Raises `SettingsError` that calls it ``name``."""
+    try:
+        return flatten(tomllib.loads(data.decode("utf-8-sig")))  # Notepad begins its files with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not TOML ({error}); correct that line") from error
+        raise SettingsError(f"{name}: is not TOML ({error}); correct that line") from error
+    except RecursionError as error:
+        raise SettingsError(f"{name}: is nested too deeply to be settings; write one key a line") from error
 
 
 def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -97,8 +124,12 @@ def as_rigdrop_error(error: CycloptsError) -> RigdropError:
     """Return cyclopts' complaint as ours: about the command line a `UsageError`, about any other layer a `SettingsError`."""
     token = getattr(error, "token", None)
     sentence = " ".join(str(error).split())
+    if token is None and error.argument is not None and error.argument.tokens:
+        # A wrong number of values is no single value's fault, so cyclopts names neither the key nor who said it.
+        token = error.argument.tokens[0]
+        sentence = f"{token.source}: {error.argument.name.removeprefix('--')}: {sentence}"
     if token is None or token.source in ("", "cli"):
-        return UsageError(f"{sentence} See rigdrop --help.")
+        return UsageError(f"{' '.join(str(error).split())} See rigdrop --help.")
     return SettingsError(sentence)
 
 

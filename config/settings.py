@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -17,13 +18,13 @@ from ..convert.hands import HandOptions
 from ..convert.rigs.body_options import BodyOptions
 from ..convert.root import CameraOptions
 from ..convert.smooth import SmoothOptions
-from ..errors import UsageError
+from ..errors import SettingsError, UsageError
 from ..formats.registry import available_formats
 from ..ingest.people.options import PeopleOptions
 from ..ingest.pose.options import PoseOptions
 from ..ingest.video_options import VideoOptions
 from ..render.preview import PreviewOptions
-from .layers import as_rigdrop_error, option_name, settings_app
+from .layers import Layer, as_rigdrop_error, layers_app, option_name, settings_app
 from .options import OutputOptions, RigOptions
 
 _order = itertools.count()
@@ -94,6 +95,14 @@ class Settings:
             table.update(_walk(getattr(self, stage.name), f"{prefix}." if prefix else ""))
         return {key: str(value) if isinstance(value, Path) else value for key, value in table.items()}
 
+    @classmethod
+    def of_table(cls, table: Mapping[str, Any]) -> Settings:
+        """Return the settings that `as_table` described; what it leaves out, or gives as nothing, has its default.
+
+        Raises `SettingsError` for a key that there is not, or a value that it can't have.
+        """
+        return load_layers([("settings", table)])
+
     def motion_fingerprint(self, *about: str) -> str:
         """Return a sha256 over ``about`` and the settings that the motion comes of; equal where it would come out the same."""
         return _digest(about, {stage: asdict(getattr(self, stage)) for stage in MOTION_STAGES})
@@ -138,3 +147,36 @@ def load_settings(tokens: Sequence[str] = ()) -> Settings:
         return app(tokens)  # type: ignore[no-any-return]
     except CycloptsError as error:
         raise as_rigdrop_error(error) from error
+
+
+def load_layers(layers: Sequence[Layer]) -> Settings:
+    """Return the settings that ``layers`` give, the strongest first; neither environment nor files are asked.
+
+    A layer is the name by which errors call it, and its flat keys; a value of nothing counts as not said. Raises
+    `SettingsError` for a key or value that can't be.
+    """
+    return _load(_Layers([(name, dict(values)) for name, values in layers]))
+
+
+class _Layers(list[Layer]):
+    """Layers that are told apart by what they say."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(repr(self))
+
+
+# A service asks for the same settings for each of a thousand clips, and each answer costs a tenth of a second.
+@functools.lru_cache(maxsize=32)
+def _load(layers: _Layers) -> Settings:
+    app = layers_app(layers)
+
+    @app.default
+    def take(*, settings: Annotated[Settings, Parameter(name="*")] = Settings()) -> Settings:
+        return settings
+
+    try:
+        return app([])  # type: ignore[no-any-return]
+    except CycloptsError as error:
+        raise as_rigdrop_error(error) from error
+    except UsageError as error:
+        raise SettingsError(str(error)) from error  # nobody typed this

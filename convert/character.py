@@ -95,8 +95,8 @@ def _person(
     times_s = observations.times_s[track.frames]
     own = shaped_body(body, fit.log_shape)
     whole = np.ones(len(times_s), bool)  # the fit has filled what was not seen
-    smoothed = smooth_turns(fit.quat_xyzw, times_s, whole, options.smooth)
-    turns, fingers = drive_hands(own, smoothed, track, times_s, options.hands, options.smooth)
+    turns = smooth_turns(fit.quat_xyzw, times_s, whole, options.smooth)
+    turns, fingers = drive_hands(own, turns, track, times_s, options.hands, options.smooth)
     root = smooth_places(fit.root_m[:, None], times_s, whole, options.smooth)[:, 0]
     spread = _Spread(track.first_frame, len(times_s), len(observations.times_s))
     return Person(

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pxr import Sdf, Usd, UsdGeom, UsdUtils
+from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
 
 from .. import __version__
 from ..errors import WriteError
-from ..files import atomic_path
+from ..files import atomic_path, why_refused
 from ..motion.frames import WorldFrame
 from ..motion.take import Take
 
@@ -80,8 +80,17 @@ def save_layer(layer: Sdf.Layer, path: Path) -> None:
 
 
 def _export(layer: Sdf.Layer, path: Path) -> None:
-    if not layer.Export(str(path)):
-        raise WriteError(f"{path}: USD can't write it; free space or choose another --out")
+    _let_usd(lambda: layer.Export(str(path)), path, "write")
+
+
+def _let_usd(do: Callable[[], bool], path: Path, what: str) -> None:
+    """Let USD do something to ``path``; where it only says that it could not, the disk says why."""
+    try:
+        done = do()
+    except Tf.ErrorException:
+        done = False
+    if not done:
+        raise WriteError(f"{path}: USD can't {what} it; free space or choose another --out") from why_refused(path.parent)
 
 
 def _package(layer: Sdf.Layer, path: Path, name: str) -> None:
@@ -89,5 +98,4 @@ def _package(layer: Sdf.Layer, path: Path, name: str) -> None:
         inner = Path(folder) / f"{name}.usdc"
         _export(layer, inner)
         os.utime(inner, (_PACKAGED_S, _PACKAGED_S))
-        if not UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(inner)), str(path)):
-            raise WriteError(f"{path}: USD can't package it; free space or choose another --out")
+        _let_usd(lambda: UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(inner)), str(path)), path, "package")

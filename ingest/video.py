@@ -25,6 +25,11 @@ from numpy.typing import NDArray
 from ..errors import ReadError
 from .video_options import MAX_RATE, VideoOptions
 
+# What a file's name ends in where it is taken for a video without being asked for by name.
+VIDEO_SUFFIXES = {
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
+    ".webm", ".wmv", ".y4m",
+}
 # Rates that cameras and studios use; a measured average is one of these when it is within 0.02 % (24 and 23.976 differ by 0.1 %).
 _NTSC_RATES = tuple(Fraction(nominal * 1000, 1001) for nominal in (24, 30, 48, 60, 120, 240))
 _FILM_RATES = tuple(Fraction(rate) for rate in (*range(1, 31), 48, 50, 60, 72, 90, 96, 100, 120, 144, 200, 240))
@@ -115,6 +120,7 @@ class _Picture:
 
     frame: av.VideoFrame
     aspect: Fraction  # of one pixel, width ÷ height
+    turn: tuple[bool, int]  # see `_turn`
 
     def _square_size(self) -> tuple[int, int]:
         # The short side of a pixel is stretched, so that no detail is lost.
@@ -125,13 +131,13 @@ class _Picture:
 
     def upright_size(self) -> tuple[int, int]:
         width, height = self._square_size()
-        return (height, width) if _turn(self.frame)[1] % 2 else (width, height)
+        return (height, width) if self.turn[1] % 2 else (width, height)
 
     def image_bgr(self, width: int, height: int) -> NDArray[np.uint8]:
         """Return upright pixels; a stream that changes its size midway is scaled to the clip's."""
         square_width, square_height = self._square_size()
         pixels: NDArray[Any] = self.frame.reformat(format="bgr24", width=square_width, height=square_height).to_ndarray()
-        mirrored, turns = _turn(self.frame)
+        mirrored, turns = self.turn
         image = np.rot90(pixels[:, ::-1] if mirrored else pixels, turns)
         if image.shape[:2] != (height, width):
             image = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA)
@@ -151,6 +157,23 @@ def _turn(frame: av.VideoFrame) -> tuple[bool, int]:
     if mirrored:
         a, b = -a, -b
     return mirrored, round(-math.atan2(b, a) / (math.pi / 2)) % 4
+
+
+class _Turns:
+    """Knows the turn of each picture from that of the one before, where both have the same rotation.
+
+    PyAV's frame and its side data hold each other, so that a frame whose side data was looked at stays in memory, with
+    all its pixels, until Python's collector comes by: later and later, the more a clip leaves behind.
+    """
+
+    def __init__(self) -> None:
+        self._rotation: int | None = None
+        self._turn = False, 0
+
+    def __call__(self, frame: av.VideoFrame) -> tuple[bool, int]:
+        if frame.rotation != self._rotation:
+            self._rotation, self._turn = frame.rotation, _turn(frame)
+        return self._turn
 
 
 class _Clock:
@@ -228,14 +251,14 @@ def _pictures(container: Any, stream: Any, warnings: list[str]) -> Iterator[_Pic
     """Decode what can be decoded; a broken packet costs its own pictures and one warning."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     aspect = aspect if aspect > 0 else Fraction(1)
-    broken = 0
+    broken, turn_of = 0, _Turns()
     for packet in _packets(container, stream, warnings):
         try:
             frames: Sequence[Any] = stream.decode(packet)
         except (OSError, ValueError):
             broken += 1
             continue
-        yield from (_Picture(frame, aspect) for frame in frames)
+        yield from (_Picture(frame, aspect, turn_of(frame)) for frame in frames)
     if broken:
         warnings.append(f"{container.name}: {broken} broken parts could not be decoded and were left out")
 

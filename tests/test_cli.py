@@ -50,7 +50,7 @@ def test_the_version_is_the_packages(capsys):
     assert _run(capsys, "--version")[:2] == (0, f"{rigdrop.__version__}\n")
 
 
-@pytest.mark.parametrize("command", ["convert", "demo", "inspect", "verify", "formats", "assets"])
+@pytest.mark.parametrize("command", ["convert", "watch", "jobs", "service", "demo", "inspect", "verify", "formats", "assets"])
 def test_every_command_is_in_the_help_and_has_one(capsys, command):
     assert command in _run(capsys, "--help")[1]
     code, out, _ = _run(capsys, command, "--help")

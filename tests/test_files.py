@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rigdrop.errors import Stopped, WriteError
-from rigdrop.files import atomic_path, sha256_of, write_bytes, write_text
+from rigdrop.files import atomic_path, sha256_of, why_refused, write_bytes, write_text
 
 from .privileges import without_privileges
 
@@ -104,6 +104,20 @@ def test_a_folder_that_may_not_be_written_is_an_error(tmp_path):
     try:
         with without_privileges(tmp_path), pytest.raises(WriteError, match="Permission denied"):
             write_text(tmp_path / "a.txt", "x")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_disk_that_refuses_nothing_has_no_reason_and_keeps_nothing(tmp_path):
+    assert why_refused(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_refuses_says_why(tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        with without_privileges(tmp_path):
+            assert isinstance(why_refused(tmp_path), PermissionError)
     finally:
         tmp_path.chmod(0o700)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import random
 from dataclasses import fields, is_dataclass
 
 import pytest
 
-from rigdrop.config.layers import flatten, option_name, preset_names, read_preset
+from rigdrop.config.layers import flatten, option_name, parse_file, preset_names, read_preset
 from rigdrop.config.options import DEFAULT_FORMATS, OutputOptions
-from rigdrop.config.settings import Settings, load_settings
+from rigdrop.config.settings import Settings, load_layers, load_settings
 from rigdrop.errors import SettingsError, UsageError
 
 
@@ -180,6 +182,73 @@ def test_the_fingerprint_of_the_files_sees_what_is_written_and_not_where():
 
 def test_tables_become_dotted_keys():
     assert flatten({"a": 1, "b": {"c": {"d": 2}, "e": [3]}}) == {"a": 1, "b.c.d": 2, "b.e": [3]}
+
+
+def _other(key, value):
+    """Another value that this setting can have."""
+    chosen = {
+        "format": ["usd-skel", "glb-baked"], "rig": "mixamo", "estimator": "other one", "quality": "high", "usd-skel.preset": "unreal",
+        "usd-skel.format": "usda", "glb-skeletal.influences": 4,
+        "end": 9.25, "fps": 29.97, "focal": 1450.1, "height": 1.1 + 0.1, "mhr": "/a b/-ü/\udcff", "out": "--x y,z",
+    }
+    if key in chosen:
+        return chosen[key]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    return [part * 0.9 for part in value] if isinstance(value, tuple) else value * 0.9 or 0.1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_table_gives_the_settings_that_it_was_made_of(seed, monkeypatch):
+    """Also as JSON has it, whatever the environment says and whatever lies in the working folder."""
+    monkeypatch.setenv("RIGDROP_MAX_PEOPLE", "7")
+    chance = random.Random(seed)
+    table = {key: _other(key, value) if chance.random() < seed / 11 else value for key, value in Settings().as_table().items()}
+    settings = Settings.of_table(table)
+    assert json.loads(json.dumps(settings.as_table())) == json.loads(json.dumps(table))
+    assert Settings.of_table(json.loads(json.dumps(settings.as_table()))) == settings
+    assert (settings == Settings()) == (seed == 0)
+
+
+def test_a_table_may_leave_things_out():
+    assert Settings.of_table({}) == Settings()
+    assert Settings.of_table({"end": None, "max-people": 2}) == load_settings(["--max-people", "2"])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"max-peple": 2}, "'max-people'"), ({"start": "soon"}, "start"), ({"format": ["fbx2"]}, "fbx2"), ({"format": []}, "format"),
+        ({"sigmas.landmark": [1, 2]}, r"settings: sigmas\.landmark"), ({"sigmas": 3}, "settings: sigmas"), ({"start": 3, "end": 2}, "end"),
+        ({"config": "x"}, "unknown"), ({"": 1}, "unknown"), ({"out": {"a": 1}}, "out"),
+    ],
+)
+def test_a_wrong_table_is_an_error_of_settings(table, said):
+    with pytest.raises(SettingsError, match=said):
+        Settings.of_table(table)
+
+
+def test_the_first_layer_that_says_something_wins():
+    third = {"start": 1, "end": 7, "glb-skeletal.influences": 4}
+    settings = load_layers([("a", {"max-people": 1, "end": None}), ("b", {"max-people": 2, "end": 5}), ("c", third)])
+    assert (settings.people.max_people, settings.video.start_s, settings.video.end_s) == (1, 1, 5)
+    assert settings.format_options("glb-skeletal").influences == 4
+    assert load_layers([]) == Settings()
+
+
+def test_a_wrong_layer_is_named():
+    for values in ({"max-peple": 1}, {"start": "soon"}, {"sigmas.landmark": [1]}):
+        with pytest.raises(SettingsError, match="b of mine"):
+            load_layers([("a", {"start": None}), ("b of mine", values), ("c", {})])
+
+
+def test_a_file_may_begin_with_a_mark_and_may_not_be_endlessly_deep():
+    assert parse_file(b"\xef\xbb\xbfbody.age = 0.3\r\n", "x") == {"body.age": 0.3}
+    for text in (b"a = " + b"[" * 5000, b".".join([b"a"] * 5000) + b" = 1"):
+        with pytest.raises(SettingsError, match=r"x\.toml: is nested too deeply"):
+            parse_file(text, "x.toml")
 
 
 def test_the_default_formats_are_the_three():
