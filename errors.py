@@ -63,5 +63,5 @@ class Stopped(RigdropError):
 
 def error_with_code(exit_code: int, message: str) -> RigdropError:
     """Return the error that ends with ``exit_code``: how one that another process raised is raised here again."""
-    kinds = {kind.exit_code: kind for kind in (RigdropError, *RigdropError.__subclasses__())}
-    return kinds.get(exit_code, RigdropError)(message)
+    kinds: list[type[RigdropError]] = [RigdropError, *RigdropError.__subclasses__()]
+    return {kind.exit_code: kind for kind in kinds}.get(exit_code, RigdropError)(message)

@@ -20,14 +20,14 @@ _PROBE_CHUNKS = 64
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, draft: Path | None = None) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that becomes ``path`` when the block ends well, and vanishes otherwise.
 
     The temporary name is short and keeps the suffix, so that a 255-byte name works and writers that look at the suffix
-    are content. Raises `WriteError` for anything that the disk refuses.
+    are content; nobody else has it, unless ``draft`` says which. Raises `WriteError` for anything that the disk refuses.
     """
     path = Path(path)
-    temporary = path.parent / f".{secrets.token_hex(6)}.part{path.suffix}"
+    temporary = draft or path.parent / f".{secrets.token_hex(6)}.part{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -56,9 +56,9 @@ def why_refused(folder: Path) -> OSError | None:
     return None
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` atomically."""
-    with atomic_path(path) as temporary:
+def write_bytes(path: Path, data: bytes, draft: Path | None = None) -> None:
+    """Write ``data`` to ``path`` atomically, by way of ``draft`` where one is given."""
+    with atomic_path(path, draft) as temporary:
         temporary.write_bytes(data)
 
 

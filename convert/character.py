@@ -133,7 +133,7 @@ class _Spread:
 
     def rows(self, part: slice) -> NDArray[np.intp]:
         """The track's rows for some frames of the clip; its first and last are held outside the track."""
-        return np.clip(np.arange(part.start, part.stop) - self.first, 0, self.length - 1)
+        return np.asarray(np.clip(np.arange(part.start, part.stop) - self.first, 0, self.length - 1))
 
     def padded(self, values: NDArray[Any], empty: object) -> NDArray[Any]:
         """Put ``empty`` outside the track; a track as long as the clip is taken as it is."""

@@ -187,10 +187,12 @@ def _bone_turn(seen: Array, rest: Array, axis: Array, flexion_range: tuple[float
 
 def _bridged(turns: Array, resting: Array, seen: Mask, times_s: Array, options: HandOptions, smooth: SmoothOptions) -> Array:
     """Smooth seen turns (L,J,4), bridge short gaps, and ease into ``resting`` in long ones."""
-    smoothed = smooth_turns(turns, times_s, seen, smooth, least_s=_LEAST_WINDOW_S)
+    bridged = smooth_turns(turns, times_s, seen, smooth, least_s=_LEAST_WINDOW_S)
     share = np.clip((_seconds_away(times_s, times_s[seen]) - options.hand_gap_s / 2) / max(options.hand_gap_s / 2, 1e-6), 0.0, 1.0)
     share = share * share * (3 - 2 * share)
-    return quat_slerp(smoothed, resting, np.broadcast_to(share[:, None], smoothed.shape[:2]))
+    for joint in range(bridged.shape[1]):
+        bridged[:, joint] = quat_slerp(bridged[:, joint], resting[:, joint], share)
+    return bridged
 
 
 def _seconds_away(times_s: Array, seen_s: Array) -> Array:

@@ -28,11 +28,13 @@ log = (folder / "log").open("ab")
 environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C"}
 own = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
 own |= {} if user is None else {"user": user, "group": sys.argv[4], "extra_groups": []}
-options = ["-F", "-k", folder, "-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=16MB", "-c", "full_page_writes=off"]
+settings = ["listen_addresses=", "max_connections=200", "shared_buffers=16MB", "full_page_writes=off"]
+options = ["-F", "-k", folder, *(f"--{setting}" for setting in settings)]
 ask = [binaries / "psql", "-X", "-h", folder, "-U", "rigdrop", "-d", "postgres", "-c", "SELECT 1"]
 server = None
 try:
-    subprocess.run([binaries / "initdb", "-D", folder / "data", "-U", "rigdrop", "-A", "trust", "-E", "UTF8", "--no-sync"], check=True, **own)
+    make = [binaries / "initdb", "-D", folder / "data", "-U", "rigdrop", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    subprocess.run(make, check=True, **own)
     server = subprocess.Popen([binaries / "postgres", "-D", folder / "data", *options], **own)
     while subprocess.run(ask, **own).returncode and server.poll() is None:
         time.sleep(0.05)

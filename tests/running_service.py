@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import itertools
 import json
 import os
@@ -34,7 +33,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import av
 import pytest
 
 from rigdrop.errors import TryAgainError
@@ -449,24 +447,6 @@ def rendered_clip() -> bytes:
 def unique(clip: bytes, number: int) -> bytes:
     """The same clip as another content: a box of free space at the end, which every reader passes over, holds the number."""
     return clip + (16).to_bytes(4, "big") + b"free" + number.to_bytes(8, "big")
-
-
-def looped(clip: bytes, times: int) -> bytes:
-    """The same clip so many times over."""
-    made = io.BytesIO()
-    with av.open(made, "w", format="mp4") as target:
-        copy, start = None, 0
-        for _ in range(times):
-            with av.open(io.BytesIO(clip)) as source:
-                stream = source.streams.video[0]
-                copy = copy or target.add_stream_from_template(stream)
-                packets = [packet for packet in source.demux(stream) if packet.dts is not None]
-                length = sum(packet.duration for packet in packets)
-                for packet in packets:
-                    packet.pts, packet.dts, packet.stream = packet.pts + start, packet.dts + start, copy
-                    target.mux(packet)
-                start += length
-    return made.getvalue()
 
 
 @functools.cache

@@ -49,6 +49,9 @@ def test_one_person_with_hands(videos):
     assert ((track.hand_score > 0).mean(axis=0) > 0.5).all()
     seen = track.hand_score > 0
     assert np.isfinite(track.hands_px[seen]).all() and np.isnan(track.hands_px[~seen]).all()
+    # What is kept of each frame is its own numbers alone, not a part of something larger that stays with it.
+    arrays = [getattr(track, column.name) for column in dataclasses.fields(track)]
+    assert all(array.base is None for array in arrays if isinstance(array, np.ndarray))
     # She faces the camera all along: her left shoulder is on the picture's right.
     assert (track.landmarks_px[:, 11, 0] > track.landmarks_px[:, 12, 0] + 50).all()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rigdrop.ingest.pose.blazepose.body import BodyNet
-from rigdrop.ingest.pose.blazepose.hands import NO_MEMORY, HandsNet, _distinct, remember
+from rigdrop.ingest.pose.blazepose.hands import NO_MEMORY, HandsLog, HandsNet, _distinct, remember
 from rigdrop.ingest.pose.body_pose import WRISTS
 from rigdrop.ingest.pose.roi import Roi
 from rigdrop.ingest.video import VideoOptions, open_clip
@@ -23,6 +23,21 @@ def test_one_hand_is_never_both():
     assert kept[0] is not None and kept[1] is None
     kept = _distinct(hand_at(right, rightness=0.9), hand_at(right, rightness=0.9), pose)
     assert kept[0] is None and kept[1] is not None
+
+
+def test_hands_come_back_by_the_body_that_they_belong_to():
+    log, left, right = HandsLog(), hand_at(np.array([3.0, 4.0]), rightness=0.25), hand_at(np.array([5.0, 6.0]), rightness=0.75)
+    log.add(7, (left, None))
+    log.add(8, (None, None))
+    log.add(4, (left, right))
+    bodies = np.array([4, 7, 8])
+    points_px = log.column("points_px", bodies)
+    assert points_px.shape == (3, 2, 21, 2) and points_px.dtype == np.float32 and points_px.base is None
+    np.testing.assert_array_equal(points_px[0], np.stack([left.points_px, right.points_px]).astype(np.float32))
+    np.testing.assert_array_equal(np.isnan(points_px[:, :, 0, 0]), [[False, False], [False, True], [True, True]])
+    np.testing.assert_allclose(log.column("score", bodies), [[left.score, right.score], [left.score, 0], [0, 0]])
+    np.testing.assert_allclose(log.column("sidedness", bodies), [[0.75, 0.75], [0.75, np.nan], [np.nan, np.nan]])
+    assert np.isnan(HandsLog().column("points_m", bodies)).all()
 
 
 @pytest.fixture(scope="module")

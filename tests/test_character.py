@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from rigdrop.convert import character
 from rigdrop.convert.body import Body
 from rigdrop.convert.character import CharacterOptions, People, fit_people
-from rigdrop.convert.fit import FitOptions
+from rigdrop.convert.fit import FitOptions, FitResult
 from rigdrop.convert.root import CameraOptions
 from rigdrop.ingest.tracks import Track
 from rigdrop.motion.kinematics import skin_vertices, world_transforms
@@ -146,6 +147,38 @@ def test_what_the_estimator_said_is_kept_with_nan_outside_the_track(people):
     assert all(len(values) == FRAMES for values in raw.values())
     assert np.isfinite(raw["landmarks_px"][LATER]).all()
     assert np.isnan(raw["landmarks_px"][:5]).all()
+
+
+def test_what_the_estimator_said_is_kept_once(rig):
+    body = Body.of(rig)
+    track = _seen(body, *_truth(body)[0], slice(0, 12))
+    (person,) = fit_people(observed([track], TIMES_S[:12]), rig, OPTIONS).people
+    assert all(values is getattr(track, name) for name, values in person.raw.items())
+
+
+def test_blocks_of_a_long_clip_do_not_show(rig, monkeypatch):
+    body = Body.of(rig)
+    tracks = [_seen(body, *_truth(body)[1], LATER)]
+    options = replace(OPTIONS, fit=FitOptions(height_m=HEIGHT_M, iterations=1))
+    whole = fit_people(observed(tracks, TIMES_S), rig, options)
+    monkeypatch.setattr(character, "_BLOCK_FRAMES", 7)
+    pieces = fit_people(observed(tracks, TIMES_S), rig, options)
+    for name in ("local_quat_xyzw", "local_translation_m", "visible", "confidence"):
+        np.testing.assert_array_equal(getattr(pieces.people[0].motion, name), getattr(whole.people[0].motion, name))
+
+
+def test_a_joint_that_turns_round_and_round_keeps_its_side_of_the_sphere(rig, monkeypatch):
+    # Both signs of a quaternion are one turn: blocks that begin with other signs must not show.
+    body, frames = Body.of(rig), 40
+    spin = np.tile([0.0, 0.0, 0.0, 1.0], (frames, 22, 1))
+    spin[:, 0] = Rotation.from_euler("y", np.linspace(0, 4 * np.pi, frames)[:, None]).as_quat()
+    spin[18:27] *= -1
+    root, track = np.zeros((frames, 3)), _seen(body, *_truth(body)[0], slice(0, frames))
+    fit = FitResult(spin, root, np.zeros(10), np.zeros((frames, 4)), 1.0, 1, 0.0)
+    monkeypatch.setattr(character, "_BLOCK_FRAMES", 9)
+    fingers = np.tile([0.0, 0.0, 0.0, 1.0], (frames, 30, 1))
+    motion = character._motion(body, track, fit, fingers, np.eye(4), character._Spread(0, frames, frames))
+    assert (np.sum(motion.local_quat_xyzw[1:] * motion.local_quat_xyzw[:-1], axis=-1) > 0.9).all()
 
 
 def test_bones_never_change(people):

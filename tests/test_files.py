@@ -56,6 +56,13 @@ def test_a_file_is_replaced_whole(tmp_path):
     assert target.read_text() == "new"
 
 
+def test_a_draft_that_was_left_is_written_over(tmp_path):
+    draft = tmp_path / ".draft.part"
+    draft.write_bytes(b"longer than what comes now")
+    write_bytes(tmp_path / "a.txt", b"new", draft)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.txt": b"new"}
+
+
 @pytest.mark.parametrize("name", ["x" * 252 + ".h5", "踊" * 84 + ".h5"])
 def test_a_name_of_255_bytes_is_written(tmp_path, name):
     assert len(name.encode()) == 255  # the most that ext4, NTFS and APFS take

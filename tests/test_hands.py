@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from rigdrop.convert import hands
 from rigdrop.convert.body import BODY_JOINTS, FINGER_JOINTS, Body, body_joint
 from rigdrop.convert.hands import HandOptions, drive_hands
 from rigdrop.convert.smooth import SmoothOptions
@@ -249,3 +251,42 @@ def test_one_frame(body):
     driven, fingers = drive_hands(body, quat[:1], first, TIMES_S[:1], HandOptions(), SmoothOptions())
     assert driven.shape == (1, 22, 4)
     assert Rotation.from_quat(fingers[0, FINGER_JOINTS.index("left_index_mcp")]).magnitude() == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_how_far_away_a_hand_was_last_seen(seed):
+    rng = np.random.default_rng(seed)
+    times_s = np.cumsum(rng.uniform(0.01, 0.1, 50))
+    seen = rng.random(50) < 0.3
+    seen[rng.integers(50)] = True
+    naive = np.abs(times_s[:, None] - times_s[seen]).min(axis=1)
+    np.testing.assert_array_equal(hands._seconds_away(times_s, times_s[seen]), naive)
+
+
+@pytest.mark.parametrize("fps", [25, 30, 59.94])
+def test_a_palm_is_compared_with_those_around_it(fps):
+    # At 25 frames a second the third frame lies on the edge of what is around.
+    rng, times_s = np.random.default_rng(1), 3 + np.arange(60) / fps
+    palm = Rotation.from_rotvec(rng.normal(0, 0.5, (60, 3))).as_quat()
+    seen = rng.random(60) < 0.7
+
+    def odd(frame):
+        near = seen & (np.abs(times_s - times_s[frame]) <= hands._AROUND_S)
+        return np.median((Rotation.from_quat(palm[near]).inv() * Rotation.from_quat(palm[frame])).magnitude()) >= hands._ODD_TURN
+
+    expected = [bool(seen[frame]) and not odd(frame) for frame in range(60)]
+    assert hands._steady(palm, seen, times_s).tolist() == expected
+
+
+def test_memory_grows_with_a_clips_length_and_not_with_its_square():
+    frames = 6000
+    turns_xyzw = np.tile([0.0, 0.0, 0.0, 1.0], (frames, 1, 1))
+    seen = np.arange(frames) % 50 > 5
+    tracemalloc.start()
+    try:
+        hands._bridged(turns_xyzw, turns_xyzw, seen, np.arange(frames) / 30, HandOptions(), SmoothOptions())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Smoothing takes about 1 kB a value, and some 20 MB whatever the length; a table of all times against all would be 288 MB.
+    assert most < 30e6 + 2000 * frames

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rigdrop.ingest.people.strand import Sighting, Strand, change_cost, is_somebody
+from rigdrop.ingest.people.sightings import Sighting
+from rigdrop.ingest.people.strand import Strand, change_cost, is_somebody
 
 from .stick_world import StickPerson
 
@@ -39,6 +40,27 @@ def test_the_beginning_reversed_goes_back_in_time():
     back = strand.reversed()
     assert back.last.frame == -10
     np.testing.assert_allclose(back.centre_px(-9), person.centre(9), atol=0.8)
+
+
+def test_a_beginning_that_was_followed_back_begins_earlier():
+    strand, person = walk(range(10, 30))
+    strand.begin_earlier(Sighting(9, 0, person.pose(9), CLOTHES))
+    assert strand.first_frame == 9 and strand.reversed().last.frame == -9
+
+
+def test_a_strand_keeps_its_beginning_and_its_end_alone():
+    strand, _ = walk(range(500))
+    assert [sighting.frame for sighting in strand.beginning] == list(range(10)) and strand.last.frame == 499
+
+
+def test_whoever_was_missed_a_moment_ago_is_not_steady():
+    strand, person = walk(range(20))
+    assert strand.steady(20) and not strand.steady(21)
+    strand.add(Sighting(22, 0, person.pose(22), CLOTHES))
+    strand.add(Sighting(23, 0, person.pose(23), CLOTHES))
+    assert not strand.steady(24)
+    strand.add(Sighting(24, 0, person.pose(24), CLOTHES))
+    assert strand.steady(25)
 
 
 def test_a_stranger_costs_more_the_longer_it_is_hidden_the_less():

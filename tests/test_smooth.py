@@ -283,6 +283,16 @@ def test_blocks_of_a_long_clip_do_not_show(monkeypatch):
     assert np.abs(smooth_places(places, times_s, _seen(times_s)) - whole).max() < 1e-12
 
 
+def test_joints_of_a_long_clip_are_taken_in_turn_and_it_does_not_show(monkeypatch):
+    rng, times_s = np.random.default_rng(2), _times(30)
+    quat = _turn_noise(rng, (len(times_s), 5), 0.1).as_quat().reshape(-1, 5, 4)
+    places = rng.normal(0, 0.1, (len(times_s), 5, 3))
+    whole = smooth_turns(quat, times_s, _seen(quat)), smooth_places(places, times_s, _seen(places))
+    monkeypatch.setattr(smooth, "_VALUES_AT_ONCE", 2 * len(times_s))
+    assert np.abs(smooth_turns(quat, times_s, _seen(quat)) - whole[0]).max() < 1e-12
+    assert np.abs(smooth_places(places, times_s, _seen(places)) - whole[1]).max() < 1e-12
+
+
 @pytest.mark.parametrize("least_s", [0.0, 0.05, 0.15])
 def test_a_least_window_takes_bursts_of_noise_away(least_s):
     times_s = _times(30)

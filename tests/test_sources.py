@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rigdrop.cli.sources import assign_folders, expand
-from rigdrop.pipeline import take_name
 from rigdrop.errors import ReadError
 from rigdrop.files import sha256_of
+from rigdrop.pipeline import take_name
 
 
 def _touch(*paths: Path) -> None:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from rigdrop.watch import database as module
 from rigdrop.watch.database import Database, default_file, filesystem_type, network_filesystem
 
 from .postgres import Server, postgres  # noqa: F401 (a fixture)
+from .privileges import without_privileges
 
 MOUNTS = r"""
 22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -169,11 +170,23 @@ def test_a_disk_that_refuses_to_write_ahead_is_no_place_for_jobs(tmp_path):
     connection.close()
 
 
-def test_a_sqlite_that_is_too_old_for_this_python_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "version_info", (3, 12, 0))
-    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 40, 1))
-    with pytest.raises(MissingPartError, match=r"SQLite: found .* expected 3\.42"):
+def test_a_sqlite_that_is_too_old_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(MissingPartError, match=r"SQLite: found .* expected 3\.35"):
         Database.parse(str(tmp_path / "jobs.db")).engine()
+
+
+@pytest.mark.parametrize("version", [(3, 40, 1), sqlite3.sqlite_version_info])
+def test_any_sqlite_tells_the_time_in_the_words_of_newer_ones(monkeypatch, tmp_path, version):
+    """Debian 12 has 3.40 for every Python, and dbos needs 3.42 from Python 3.12 on."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
+    engine = Database.parse(str(tmp_path / "jobs.db")).engine()
+    with engine.connect() as connection:
+        told = [connection.exec_driver_sql("SELECT unixepoch('subsec')").scalar() for _ in range(3)]
+        whole = connection.exec_driver_sql("SELECT unixepoch('now')").scalar()
+    engine.dispose()
+    assert told == sorted(told) and told[-1] == pytest.approx(time.time(), abs=60)
+    assert whole == pytest.approx(time.time(), abs=60) and whole == int(whole)
 
 
 def _raised(database: Database, statement: str, before: str = "SELECT 1") -> RigdropError:
@@ -200,12 +213,15 @@ def test_a_file_that_is_no_database_is_told_as_one(tmp_path):
     assert isinstance(error, ReadError) and "no whole SQLite database" in str(error)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
 def test_a_folder_that_may_not_be_written_is_told(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(WriteError):
+    with without_privileges(tmp_path), pytest.raises(WriteError, match="can't be made"):
         Database.parse(str(tmp_path / "new" / "jobs.db")).engine()
+    with without_privileges(tmp_path):
+        error = _raised(Database.parse(str(tmp_path / "jobs.db")), "SELECT 1")
     tmp_path.chmod(0o700)
+    assert isinstance(error, WriteError) and "who may write there" in str(error)
 
 
 def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):

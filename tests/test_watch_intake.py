@@ -13,6 +13,7 @@ import pytest
 
 from rigdrop.config.options import OutputOptions
 from rigdrop.config.settings import Settings
+from rigdrop.errors import TryAgainError
 from rigdrop.motion.store import write_take
 from rigdrop.watch import claim as claims
 from rigdrop.watch.database import Database
@@ -146,6 +147,21 @@ def test_a_crash_between_claim_and_job_is_made_good(intake, inbox, moment):
     (state,) = _turn(intake, 1)
     assert claims.find(inbox, state.job) is not None and state.spec.relative == "a.h5"
     assert len(claims.named(inbox, WORKER)) == 1
+
+
+def test_what_the_database_does_not_take_just_now_is_taken_up_at_the_next_turn(intake, inbox, monkeypatch):
+    def away(spec):
+        raise TryAgainError("the database is away")
+
+    _drop(inbox, "a.h5")
+    with monkeypatch.context() as patched:
+        patched.setattr(intake.queue, "submit", away)
+        with pytest.raises(TryAgainError):
+            _turn(intake)
+        assert intake.turn([]) is not None and intake.queue.list() == [] and scan(inbox) == []
+    (state,) = _turn(intake, 1)
+    assert state.spec.relative == "a.h5" and [job for job, _ in claims.named(inbox, WORKER)] == [state.job]
+    assert not intake.adoption.is_set()
 
 
 def test_a_file_that_goes_on_changing_is_not_taken(intake, inbox):

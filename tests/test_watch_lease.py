@@ -19,7 +19,6 @@ from rigdrop.watch import tables
 from rigdrop.watch.database import Database
 from rigdrop.watch.lease import Interrupted, Lease, Lost, worker_name
 from rigdrop.watch.queue import Queue
-from rigdrop.watch.records import Records
 
 from .watch_values import a_spec
 from .watch_workers import Workers, client, database, file, quick, until, workers  # noqa: F401 (fixtures)
@@ -465,11 +464,3 @@ def test_a_folder_that_can_t_be_written_is_told(tmp_path):
     (tmp_path / "workers").touch()
     with pytest.raises(WriteError, match="can't be written"):
         worker_name("", tmp_path)
-
-
-def test_records_need_no_lease(file):  # noqa: F811
-    engine = file.engine()
-    tables.create(engine)
-    tables.create(engine)
-    assert Records(engine).workers() == [] and not tables.there_are_jobs(engine)
-    engine.dispose()

@@ -16,6 +16,7 @@ from rigdrop.watch import queue as module
 from rigdrop.watch.database import Database
 from rigdrop.watch.queue import Interrupted, JobFailed, Queue, QueueClient
 
+from .postgres import Server, postgres  # noqa: F401 (a fixture)
 from .watch_values import a_spec
 from .watch_workers import Workers, client, database, file, quick, running, until, workers  # noqa: F401 (fixtures)
 
@@ -636,22 +637,18 @@ def test_a_database_that_is_locked_is_waited_for(file):  # noqa: F811
     queue.close()
 
 
-def test_a_server_that_goes_away_is_told_to_who_asks_and_jobs_go_on_afterwards(database, workers: Workers):  # noqa: F811
-    if database.is_sqlite:
-        pytest.skip("a file does not go away")
-    from .postgres import server
-
+def test_a_server_that_goes_away_is_told_to_who_asks_and_jobs_go_on_afterwards(postgres: Server):  # noqa: F811
     work = Held()
-    with running(database, work) as queue:
+    with postgres.new_database() as url, running(Database.parse(url), work) as queue:
         queue.submit(a_spec())
         work.begun.wait(30)
-        name = sa.make_url(database.url).database
-        server().sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        server().sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        name = sa.make_url(url).database
+        postgres.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         with pytest.raises(RigdropError) as caught:
             queue.submit(a_spec(number=2))
         assert isinstance(caught.value, TryAgainError)
-        server().sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        postgres.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         work.go_on.set()
         assert ends(queue, a_spec().job) == "done"
     assert work.done == ["one", "two", "three"]

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from rigdrop.errors import WriteError
+from rigdrop.watch import staging
 from rigdrop.watch.job import staging_folder
-from rigdrop.watch.staging import clear, publish, reserve_name
+from rigdrop.watch.staging import clear, publish, reserve_name, sweep
 
 
 def _stage(out, name, job, text="here"):
@@ -49,6 +50,46 @@ for number in range(40):
     assert len(names) == 120 and sorted(names) == sorted({"clip", *(f"clip_{number}" for number in range(2, 121))})
 
 
+def test_names_come_and_go_at_the_same_time(tmp_path):
+    script = """
+import sys
+from pathlib import Path
+from rigdrop.watch.staging import clear, reserve_name
+for number in range(300):
+    job = f"{sys.argv[2]}{number}-1"
+    reserve_name(Path(sys.argv[1]), job, job)
+    clear(Path(sys.argv[1]), job)
+"""
+    workers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), who], stderr=subprocess.PIPE, text=True) for who in "abc"]
+    assert [worker.communicate()[1] for worker in workers] == ["", "", ""]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_is_passed_over_where_its_take_appears_and_its_holder_lets_go_just_before_it_is_taken(tmp_path, monkeypatch):
+    take_name = staging._take_name
+
+    def late(note, job):
+        (tmp_path / "clip").mkdir(exist_ok=True)
+        return take_name(note, job)
+
+    monkeypatch.setattr(staging, "_take_name", late)
+    assert reserve_name(tmp_path, "clip", "a-1") == "clip_2"
+    clear(tmp_path, "a-1")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]
+
+
+def test_what_was_written_by_halves_is_swept_away_and_nothing_else(tmp_path):
+    _stage(tmp_path, "clip", "a-1")
+    kept = {path for path in tmp_path.rglob("*") if path.is_file()}
+    for place in ("clip/.0a1b2c3d4e5f.part.json", "clip/person_01/.0a1b2c3d4e5f.part.glb", ".scratch/.0a1b2c3d4e5f.part"):
+        path = staging_folder(tmp_path, "a-1") / place
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    sweep(tmp_path, "a-1")
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == kept
+    sweep(tmp_path, "never-1")
+
+
 def test_a_take_appears_whole_once(tmp_path):
     _stage(tmp_path, "clip", "a-1")
     assert publish(tmp_path, "clip", "a-1") == tmp_path / "clip"
@@ -77,6 +118,7 @@ def test_nothing_is_left_of_a_job(tmp_path):
     publish(tmp_path, "clip", "a-1")
     clear(tmp_path, "a-1")
     assert sorted(path.name for path in (tmp_path / ".rigdrop").rglob("*") if path.is_dir()) == ["b-1", "clip_2", "clip_2", "names"]
+    (tmp_path / ".rigdrop" / "names" / ".b-1").mkdir()  # it was killed before a name was its own
     clear(tmp_path, "b-1")
     clear(tmp_path, "b-1")
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]

@@ -125,6 +125,13 @@ def test_a_place_that_can_not_be_written_is_told_of_once_and_used_again_later(tm
     assert [path.name for path in (tmp_path / "x").iterdir()] == ["status.json"]
 
 
+def test_what_a_killed_worker_has_left_is_written_over(file, snapshot, tmp_path):
+    file._draft("rig-1").write_text("{")
+    assert file._draft("rig-1") != file._draft("rig-2")
+    assert file.show(snapshot) and _read(file)["worker"] == "rig-1"
+    assert [path.name for path in tmp_path.iterdir()] == ["inbox.status.json"]
+
+
 def test_the_last_word_is_said_at_once_unless_another_worker_goes_on(file, snapshot):
     file.show(snapshot)
     stopped = replace(snapshot, state="stopped")

@@ -85,6 +85,23 @@ def find(root: Path, job: str) -> Claim | None:
     return next((claim for claim in claims if claim is not None), None)
 
 
+def bring(root: Path, job: str, worker: str) -> Claim | None:
+    """Make the claim of a job that of ``worker``, who does the job now; returns it, nothing where there is none. Raises `WriteError`."""
+    folder = _worker_folder(root, worker) / job
+    claim = read_claim(root, folder) or find(root, job)
+    if claim is None or claim.folder == folder:
+        return claim
+    with disk(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(claim.folder, folder)
+    return replace(claim, folder=folder)
+
+
+def holders(root: Path) -> list[str]:
+    """Return the workers that hold files, or have held some."""
+    return [folder.name for folder in _folders(claims_folder(root))]
+
+
 def named(root: Path, worker: str) -> list[tuple[str, Claim]]:
     """Return the jobs of which a worker holds the files, each with its claim."""
     found = []

@@ -221,6 +221,9 @@ def _prepare_sqlite(connection: sqlite3.Connection, path: Path) -> None:
     # A step that was said to be done is done, even after the power went: each commit waits for the disk.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA journal_size_limit=67108864")
+    if sqlite3.sqlite_version_info < (3, 42):
+        # dbos asks for the time in words that older ones answer with nothing: on Python 3.12 and newer, or in a file that was made there.
+        connection.create_function("unixepoch", 1, _epoch_s)
     _write_ahead(connection, path)
 
 
@@ -240,12 +243,15 @@ def _write_ahead(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_sqlite() -> None:
-    # From Python 3.12 on dbos asks for milliseconds in a way that an older SQLite answers with nothing.
-    if sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42):
+    if sqlite3.sqlite_version_info < (3, 35):
         raise MissingPartError(
-            f"SQLite: found {sqlite3.sqlite_version}, expected 3.42 or newer for Python {sys.version_info[0]}.{sys.version_info[1]}; "
-            "use Python 3.11, a newer system, or --database postgresql://…"
+            f"SQLite: found {sqlite3.sqlite_version}, expected 3.35 or newer; use a Python or a system that has it, or --database postgresql://…"
         )
+
+
+def _epoch_s(what: str) -> float:
+    """The time since 1970 in seconds, in SQLite's words: only ``subsec`` asks for the part after the point."""
+    return time.time() if what == "subsec" else float(int(time.time()))
 
 
 def _server_engine(url: str) -> sa.Engine:

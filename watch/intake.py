@@ -86,15 +86,19 @@ class Intake:
         """Look into ``roots`` and take what is ready; returns in how many seconds to look again, where something is waited for."""
         if self.adoption.is_set():
             self._adopt()
-        self.paused = too_full([*self.roots, self.settings.output.out], self.options.floor_mb)
-        if self.paused is not None:
-            self._say_once("paused", self.paused)
+        if self.see_room() is not None:
+            self._say_once("paused", str(self.paused))
         for root in roots:
             self._again_s[root] = self._turn(root)
         now_s = time.monotonic()
         due = [readiness.due_s(now_s) for readiness in self.readiness.values()]
         adoption_s = _HELD_BACK_S if self.adoption.is_set() else None
         return min((seconds for seconds in (*due, *self._again_s.values(), adoption_s) if seconds is not None), default=None)
+
+    def see_room(self) -> str | None:
+        """Look at the disks, and return why nothing is taken just now, where one of them has too little room."""
+        self.paused = too_full([*self.roots, self.settings.output.out], self.options.floor_mb)
+        return self.paused
 
     def _turn(self, root: Path) -> float | None:
         """Look into one root; returns in how many seconds to look again whatever happens, where that is known."""

@@ -29,17 +29,8 @@ class Janitor:
 
     def turn(self) -> None:
         """Stop what was cancelled, and settle every claim whose job has ended without doing so itself."""
-        running = set(self.queue.running())
         for root in self.roots:
-            for job, claim in claims.named(root, self.worker):
-                if self.queue.state(job) in (None, "waiting", "running"):
-                    continue
-                if job in running:
-                    self.work.cancel(job)  # its thread is still at it, and settles nothing any more
-                    continue
-                state = self.queue.show(job)
-                if state is not None:
-                    self._settle(state, claim)
+            self._see_to(root, self.worker)
 
     def inherit(self, dead: str) -> None:
         """Take over the claims of a worker that died."""
@@ -47,10 +38,25 @@ class Janitor:
             claims.inherit(root, dead, self.worker)
 
     def tidy(self) -> None:
-        """Remove the logs of jobs that ended long ago, and notes about sources that are not there any more."""
+        """Settle what workers that left for good have left, remove logs of jobs that ended long ago and notes on sources that are gone."""
+        known = {worker.worker for worker in self.queue.workers()}
         for root in self.roots:
+            for gone in set(claims.holders(root)) - known:
+                self._see_to(root, gone)  # it has left for good, perhaps; what it had taken and nobody does must not lie there for ever
             prune(root, self.options.keep_logs_days, {job for job, _ in claims.named(root, self.worker)})
             scan.forget_gone(root)
+
+    def _see_to(self, root: Path, worker: str) -> None:
+        running = set(self.queue.running())
+        for job, claim in claims.named(root, worker):
+            if self.queue.state(job) in (None, "waiting", "running"):
+                continue
+            if job in running:
+                self.work.cancel(job)  # its thread is still at it, and settles nothing any more
+                continue
+            state = self.queue.show(job)
+            if state is not None:
+                self._settle(state, claim)
 
     def _settle(self, state: JobState, claim: Claim) -> None:
         reason, code = _why(state)

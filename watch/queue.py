@@ -294,6 +294,7 @@ class Queue(QueueClient):
         try:
             result = self._of_database(lambda: DBOS.run_step({"name": name}, lambda: self._done(job, name, do)))
         except (dbos_error.DBOSWorkflowCancelledError, dbos_error.DBOSWorkflowConflictIDError) as error:
+            self._unkept.pop((job, name), None)  # who has the job now may do the step differently
             raise Interrupted from error
         except PortableWorkflowError as error:  # as it was kept when the step failed, in an earlier run
             raise JobFailed(error.message, int(error.code or RigdropError.exit_code)) from error

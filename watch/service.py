@@ -189,7 +189,7 @@ class Service:
         self.supervisor.turned(f"{counts.get('running', 0)} running, {counts.get('waiting', 0)} waiting")
 
     def _snapshot(self, state: Literal["stopped"] | None) -> Snapshot:
-        paused = self.work.paused or self.intake.paused
+        paused = self.work.paused or self.intake.see_room()  # the intake itself looks only when there may be something to take
         running = self.queue.list(_RUNNING)
         inbox = dict.fromkeys(Readiness.STATES, 0)
         for readiness in self.intake.readiness.values():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
 import itertools
 import os
 import shutil
@@ -42,8 +43,9 @@ def reserve_name(out: Path, wanted: str, job: str) -> str:
 def sweep(out: Path, job: str) -> None:
     """Remove what a process that died over the job had written by halves; nobody else may be at work on it."""
     with _disk(out):
-        for draft in list(staging_folder(out, job).rglob(".*.part*")):
-            draft.unlink(missing_ok=True)
+        for folder, _, names in os.walk(staging_folder(out, job)):
+            for name in fnmatch.filter(names, ".*.part*"):
+                (Path(folder) / name).unlink(missing_ok=True)
 
 
 def publish(out: Path, name: str, job: str) -> Path:

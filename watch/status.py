@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,7 +101,7 @@ class StatusFile:
         text = json.dumps(content, indent=2, ensure_ascii=False)
         try:
             # A file name need not be Unicode; what is left of it as a surrogate becomes an escape, which JSON knows too.
-            write_bytes(self.path, text.encode("utf-8", errors="backslashreplace") + b"\n")
+            write_bytes(self.path, text.encode("utf-8", errors="backslashreplace") + b"\n", self._draft(snapshot.worker))
         except WriteError as error:
             if not self._refused:
                 self._say(str(error))
@@ -108,6 +109,10 @@ class StatusFile:
             return False
         self._refused = False
         return True
+
+    def _draft(self, worker: str) -> Path:
+        """Where a worker writes at first: always the same place, so that it writes over what it left there when it was killed."""
+        return self.path.with_name(f".{sha256(f'{worker}/{self.path}'.encode(errors='surrogateescape')).hexdigest()[:12]}.part")
 
 
 def default_place(inbox: Path) -> Path:

@@ -9,6 +9,7 @@ what is wrong with the input, or dies again and again, fails the job.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,6 +51,9 @@ class Work:
 
     def __call__(self, spec: JobSpec, step: Step) -> dict[str, Any]:
         """Do the job ``spec``; ``step(name, run)`` makes a step durable. Raises `JobFailed` with the reason."""
+        with contextlib.suppress(WriteError):
+            # Who does a job is who stops it and settles its claim where it is cancelled; else another would, while this one is at it.
+            claims.bring(Path(spec.root), spec.job, self.lease.worker)
         try:
             result = self._convert(spec, step)
         except JobFailed as failed:
@@ -108,12 +112,15 @@ class Work:
 
     def _may_go_on(self, spec: JobSpec) -> None:
         """Go no further where the lease is over, we are asked to stop, or the source is not what it was."""
-        self.lease.check()
-        if self.stopping.is_set():
-            raise Interrupted
+        self._may_work()
         held = claims.find(Path(spec.root), spec.job)
         if held is not None and claims.changed(held):
             raise JobFailed(f"{spec.relative}: {_CHANGED}", TryAgainError.exit_code)
+
+    def _may_work(self) -> None:
+        self.lease.check()
+        if self.stopping.is_set():
+            raise Interrupted
 
     def _after_a_crash(self, name: str, spec: JobSpec, died: ChildDied) -> None:
         if self.stopping.is_set():
@@ -123,7 +130,7 @@ class Work:
         if crashes > self.options.retries:
             message = f"{spec.relative}: {name}: the process that worked on it {died.reason}, {crashes} times in all; see the log"
             raise JobFailed(message, RigdropError.exit_code) from died
-        self._pause(self.options.backoff_s * 2 ** (crashes - 1), spec)
+        self._pause(self.options.backoff_s * 2 ** (crashes - 1))
 
     def _wait_for_room(self, spec: JobSpec, message: str) -> None:
         """Wait until no disk is too full any more; the job, and with it this slot of the queue, stands still and fails nothing."""
@@ -131,7 +138,7 @@ class Work:
         self.paused = message
         while True:
             # Twice, so that what is freed is not eaten up again by the same write at once.
-            self._pause(_FULL_DISK_POLL_S, spec)
+            self._pause(_FULL_DISK_POLL_S)
             full = too_full(self.places(spec), self.options.floor_mb)
             if full is None:
                 break
@@ -153,9 +160,9 @@ class Work:
         """The folders that a job writes to."""
         return [Path(spec.out), Path(spec.root)]
 
-    def _pause(self, seconds: float, spec: JobSpec) -> None:
+    def _pause(self, seconds: float) -> None:
         self.stopping.wait(seconds)
-        self._may_go_on(spec)
+        self._may_work()
 
     def _interrupted(self, spec: JobSpec) -> None:
         """Tell apart why a child stopped: others have the job now, the whole service stops, or this job was cancelled."""
@@ -204,7 +211,7 @@ class Work:
                     self.log.event(spec, "warning", message=str(error))
                     if not isinstance(error, TryAgainError):
                         break
-                    self._pause(self.options.backoff_s * 2**attempt, spec)
+                    self._pause(self.options.backoff_s * 2**attempt)
         return {}
 
     @property

@@ -10,6 +10,7 @@ from ..pose.body_pose import TORSO, BodyPose
 
 _GRID = 12  # samples along each side of the torso
 _LIGHT_BINS, _COLOUR_BINS = 4, 8
+COLOURS = _LIGHT_BINS + _COLOUR_BINS**2
 
 
 def torso_colours(image_bgr: NDArray[np.uint8], pose: BodyPose) -> NDArray[np.float32]:
@@ -26,7 +27,17 @@ def torso_colours(image_bgr: NDArray[np.uint8], pose: BodyPose) -> NDArray[np.fl
     # Clothes lie in the inner half of the a-b plane.
     a, b = (((lab[..., axis] - 128) * _COLOUR_BINS // 128 + _COLOUR_BINS // 2).clip(0, _COLOUR_BINS - 1) for axis in (1, 2))
     colour = np.bincount((a * _COLOUR_BINS + b).ravel(), minlength=_COLOUR_BINS**2)
-    return (np.concatenate([light, colour]) / (2.0 * _GRID**2)).astype(np.float32)
+    return colours_of_counts(np.concatenate([light, colour]))
+
+
+def colours_of_counts(counts: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Return histograms (…,68) of how many of a torso's samples fell into each bin."""
+    return (counts / (2.0 * _GRID**2)).astype(np.float32)
+
+
+def counts_of_colours(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return histograms (…,68) as the numbers of samples that they were made of: the same in a quarter of the room."""
+    return np.asarray(np.rint(colours * (2.0 * _GRID**2)), dtype=np.uint8)
 
 
 def colour_distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

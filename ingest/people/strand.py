@@ -1,9 +1,9 @@
-"""Strands: what was seen of somebody from picture to picture, and how well something new goes on from it."""
+"""Strands: somebody who is followed from picture to picture, and how well something new goes on from what was seen."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..pose.body_pose import SHOULDERS, BodyPose
 from ..pose.roi import Roi
 from .appearance import colour_distance
+from .sightings import Sighting
 
 _MIN_SCORE, _MIN_NEW_SCORE, _SURE_SCORE = 0.5, 0.75, 0.9  # to go on, to be met, and to be sure
 _MIN_VISIBLE_SHOULDERS = 0.5
@@ -23,32 +24,33 @@ _SLOWING = 0.9  # somebody unseen is thought to go this much slower with each pi
 _SAME_CLOTHES = 0.3  # one person's clothes differ by so much from picture to picture
 
 
-@dataclass(frozen=True, eq=False)
-class Sighting:
-    """One person in one picture, on one strand."""
-
-    frame: int
-    strand: int
-    pose: BodyPose
-    colours: NDArray[np.float32]  # (68,), see `torso_colours`
-
-
 @dataclass(eq=False)
 class Strand:
-    """What was seen of somebody without doubt that it is the same person; strands are joined to people later."""
+    """Somebody who is followed without doubt that it is the same person; strands are joined to people later.
+
+    It knows its beginning, which may be followed back, and its end, which goes on; `Sightings` keeps the rest.
+    """
 
     id: int
-    sightings: list[Sighting] = field(default_factory=list)
+    beginning: list[Sighting] = field(default_factory=list)
     colours: NDArray[np.float32] | None = None
     velocity_px: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # of the torso, a picture
     hidden_first: int | None = None  # since when somebody in front hides this one
     hidden_last: int = -1  # when this one was last hidden
+    _last: Sighting | None = None
+    _unbroken_since: int = 0
     _sure: int = 0
 
     @property
     def last(self) -> Sighting:
         """The latest sighting."""
-        return self.sightings[-1]
+        assert self._last is not None, "a strand begins with a sighting"
+        return self._last
+
+    @property
+    def first_frame(self) -> int:
+        """The frame of the first sighting."""
+        return self.beginning[0].frame
 
     @property
     def confirmed(self) -> bool:
@@ -57,7 +59,7 @@ class Strand:
 
     def steady(self, frame: int) -> bool:
         """Say whether this one was seen in each of the last few pictures before ``frame``."""
-        return len(self.sightings) >= _CONFIRMED_AFTER and self.sightings[-_CONFIRMED_AFTER].frame == frame - _CONFIRMED_AFTER
+        return self.last.frame == frame - 1 and self._unbroken_since <= frame - _CONFIRMED_AFTER
 
     @property
     def last_known(self) -> int:
@@ -77,19 +79,26 @@ class Strand:
 
     def add(self, sighting: Sighting) -> None:
         """Go on with a new sighting."""
-        if self.sightings:
+        if self._last is not None:
             step = (sighting.pose.centre_px - self.last.pose.centre_px) / (sighting.frame - self.last.frame)
             self.velocity_px = (self.velocity_px + step) / 2
+        if self._last is None or self.last.frame < sighting.frame - 1:
+            self._unbroken_since = sighting.frame
         self.colours = sighting.colours if self.colours is None else np.float32(0.9) * self.colours + np.float32(0.1) * sighting.colours
-        self.sightings.append(sighting)
+        self._last = sighting
+        self.beginning = [*self.beginning, sighting][:_BEGINNING]
         self._sure += sighting.pose.score >= _SURE_SCORE
         self.hidden_first = None
+
+    def begin_earlier(self, sighting: Sighting) -> None:
+        """Put a sighting before the first one."""
+        self.beginning = [sighting, *self.beginning][:_BEGINNING]
 
     def reversed(self) -> Strand:
         """Return the beginning of this strand as one that goes back in time: its frames are negative."""
         back = Strand(self.id)
-        for sighting in self.sightings[:_BEGINNING][::-1]:
-            back.add(Sighting(-sighting.frame, sighting.strand, sighting.pose, sighting.colours))
+        for sighting in self.beginning[::-1]:
+            back.add(replace(sighting, frame=-sighting.frame))
         return back
 
     def hide(self, frame: int) -> int:

@@ -22,7 +22,8 @@ from ..pose.roi import Roi
 from .appearance import torso_colours
 from .detect import Detection, DetectMany, find_people, find_person
 from .options import PeopleOptions
-from .strand import Sighting, Strand, is_somebody
+from .sightings import Chain, Sighting, Sightings
+from .strand import Strand, is_somebody
 
 Look = Callable[[NDArray[np.uint8], Roi, BodyPose | None], BodyPose]
 """Reads the person in a square of a picture, given the same person's last pose."""
@@ -43,27 +44,37 @@ class Seen:
     """A sighting and the picture that it is in, which may be an earlier one when somebody new was followed back."""
 
     sighting: Sighting
+    row: int  # of the sighting in `Tracker.sightings`
     image_bgr: NDArray[np.uint8]
 
 
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A picture of a moment ago, and who was seen in it, by strand."""
+
+    frame: int
+    image_bgr: NDArray[np.uint8]
+    poses: dict[int, BodyPose]
+
+
 class Tracker:
-    """Follows everybody in a clip; call `step` with each picture in turn, then read `strands`."""
+    """Follows everybody in a clip; call `step` with each picture in turn, then read `chains`."""
 
     def __init__(self, detect: DetectMany, roi_of: RoiOf, look: Look, fps: Fraction, options: PeopleOptions) -> None:
         self._detect, self._roi_of, self._look, self._options = detect, roi_of, look, options
         self._fps = float(fps)
+        self.sightings = Sightings()
         self._begun = 0
-        self._ended: list[Strand] = []
+        self._ended: list[int] = []  # those that were somebody
         self._alive: list[Strand] = []
         self._in_front: dict[tuple[int, int], bool] = {}
         self._searched = self._tiled = -math.inf
         self._tile_wait = 1
-        self._held: deque[tuple[int, NDArray[np.uint8]]] = deque()
+        self._held: deque[_Held] = deque()
 
-    @property
-    def strands(self) -> list[Strand]:
-        """Everybody who was seen for more than a moment, in order of their first sighting."""
-        return sorted((strand for strand in self._ended + self._alive if strand.confirmed), key=lambda strand: strand.id)
+    def chains(self) -> list[Chain]:
+        """Return everybody who was seen for more than a moment, in order of their first sighting."""
+        return self.sightings.chains({*self._ended, *(strand.id for strand in self._alive if strand.confirmed)})
 
     def step(self, image_bgr: NDArray[np.uint8], frame: int) -> list[Seen]:
         """Return who is seen in the picture number ``frame``, and before it for those who are new; each strand's in order of time.
@@ -82,7 +93,7 @@ class Tracker:
         if self._search_is_due(frame, seen, hidden):
             self._search(image_bgr, frame, seen)
         found = self._commit(image_bgr, frame, seen)
-        self._hold(image_bgr, frame)
+        self._hold(_Held(frame, image_bgr, seen))
         return found
 
     def _frames(self, seconds: float) -> int:
@@ -92,7 +103,7 @@ class Tracker:
         """Let go of whoever can't come back, and of what was missed before it proved to be somebody."""
         patience = self._frames(self._options.relink_s)
         going_on = [strand for strand in self._alive if frame - strand.last_known <= (patience if strand.confirmed else 1)]
-        self._ended += [strand for strand in self._alive if strand not in going_on and strand.confirmed]
+        self._ended += [strand.id for strand in self._alive if strand not in going_on and strand.confirmed]
         self._alive = going_on
 
     def _looked_for(self, strand: Strand, frame: int) -> bool:
@@ -182,33 +193,33 @@ class Tracker:
                 strand.add(Sighting(frame, strand.id, pose, torso_colours(image_bgr, pose)))
                 if strand.confirmed and not was_confirmed:
                     found += self._followed_back(strand)
-                found.append(Seen(strand.last, image_bgr))
+                found.append(self._kept(strand.last, image_bgr))
         return found
+
+    def _kept(self, sighting: Sighting, image_bgr: NDArray[np.uint8]) -> Seen:
+        return Seen(sighting, self.sightings.add(sighting), image_bgr)
 
     def _followed_back(self, strand: Strand) -> list[Seen]:
         """Look for somebody new in the pictures before the one in which they were found."""
         found: list[Seen] = []
-        for frame, image_bgr in reversed(self._held):
-            if frame >= strand.sightings[0].frame:
+        alive = {other.id for other in self._alive}
+        for held in reversed(self._held):
+            if held.frame >= strand.first_frame:
                 continue
             back = strand.reversed()
-            pose = self._look(image_bgr, back.roi(-frame), back.last.pose)
-            others = (
-                sighting.pose for other in self._alive for sighting in other.sightings[-2 * self._frames(_HELD_S) :]
-                if sighting.frame == frame and other is not strand
-            )
-            if not is_somebody(pose) or not back.goes_on_with(pose, -frame):
+            pose = self._look(held.image_bgr, back.roi(-held.frame), back.last.pose)
+            if not is_somebody(pose) or not back.goes_on_with(pose, -held.frame):
                 break
-            if any(torso_distance(pose, other) < _HIDING_TORSOS for other in others):
+            if any(torso_distance(pose, other) < _HIDING_TORSOS for number, other in held.poses.items() if number in alive):
                 break
-            sighting = Sighting(frame, strand.id, pose, torso_colours(image_bgr, pose))
-            strand.sightings.insert(0, sighting)
-            found.insert(0, Seen(sighting, image_bgr))
+            held.poses[strand.id] = pose
+            strand.begin_earlier(Sighting(held.frame, strand.id, pose, torso_colours(held.image_bgr, pose)))
+            found.insert(0, self._kept(strand.beginning[0], held.image_bgr))
         return found
 
-    def _hold(self, image_bgr: NDArray[np.uint8], frame: int) -> None:
-        self._held.append((frame, image_bgr))
-        while len(self._held) > min(self._frames(_HELD_S), max(1, _HELD_BYTES // image_bgr.nbytes)):
+    def _hold(self, held: _Held) -> None:
+        self._held.append(held)
+        while len(self._held) > min(self._frames(_HELD_S), max(1, _HELD_BYTES // held.image_bgr.nbytes)):
             self._held.popleft()
 
 

@@ -43,17 +43,19 @@ class BodyPose:
     roi: Roi  # the square to look at in the next picture
 
     @property
+    def torso_points_px(self) -> NDArray[np.float64]:
+        """Shoulders and hips (4,2)."""
+        return self.points_px[list(TORSO)]
+
+    @property
     def centre_px(self) -> NDArray[np.float64]:
         """The middle (2,) of the torso."""
-        return np.asarray(self.points_px[list(TORSO)].mean(axis=0), dtype=np.float64)
+        return torso_middle(self.torso_points_px)
 
     @property
     def torso_px(self) -> float:
-        """How long the torso would look upright and facing the camera, in pixels: the larger of its seen height and width."""
-        torso = self.points_px[list(TORSO)]
-        height = float(np.linalg.norm(torso[:2].mean(axis=0) - torso[2:].mean(axis=0)))
-        # Shoulders are about 0.75 torso lengths apart; a torso that points at the camera is still that wide.
-        return max(height, float(np.linalg.norm(torso[0] - torso[1])) / 0.75)
+        """The torso's length, see `torso_length`."""
+        return float(torso_length(self.torso_points_px))
 
     @property
     def box_px(self) -> NDArray[np.float64]:
@@ -61,10 +63,27 @@ class BodyPose:
         return np.concatenate([self.points_px.min(axis=0), self.points_px.max(axis=0)])
 
 
-def torso_distance(one: BodyPose, other: BodyPose) -> float:
-    """Return how far apart two bodies' torsos are: the mean distance of their four points, in torso lengths."""
-    order = list(TORSO)
+def torso_middle(torso_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the middle (…,2) of torsos' four points (…,4,2)."""
+    return np.asarray(torso_px.mean(axis=-2), dtype=np.float64)
+
+
+def torso_length(torso_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how long torsos (…,4,2) would look upright and facing the camera (…): the larger of their seen height and width."""
+    height = np.linalg.norm(torso_px[..., :2, :].mean(axis=-2) - torso_px[..., 2:, :].mean(axis=-2), axis=-1)
+    width = np.linalg.norm(torso_px[..., 0, :] - torso_px[..., 1, :], axis=-1)
+    # Shoulders are about 0.75 torso lengths apart; a torso that points at the camera is still that wide.
+    return np.asarray(np.maximum(height, width / 0.75), dtype=np.float64)
+
+
+def torsos_apart(torso_px: NDArray[np.float64], other_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far torsos (…,4,2) are from others (…): the mean distance of their four points, in torso lengths."""
     # A body whose sides are read the other way round is still the same body.
-    twins = [order, [SWAPPED[point] for point in order]]
-    apart = min(float(np.linalg.norm(one.points_px[order] - other.points_px[twin], axis=1).mean()) for twin in twins)
-    return apart / max(1e-6, (one.torso_px + other.torso_px) / 2)
+    apart = [np.linalg.norm(torso_px - other_px[..., list(sides), :], axis=-1).mean(axis=-1) for sides in ((0, 1, 2, 3), (1, 0, 3, 2))]
+    length = (torso_length(torso_px) + torso_length(other_px)) / 2
+    return np.asarray(np.minimum(*apart) / np.maximum(1e-6, length), dtype=np.float64)
+
+
+def torso_distance(one: BodyPose, other: BodyPose) -> float:
+    """Return how far apart two bodies' torsos are, in torso lengths; see `torsos_apart`."""
+    return float(torsos_apart(one.torso_points_px, other.torso_points_px))

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tracks import Track
+from ..tracks import LEFT, RIGHT, Track
 from .body_pose import LEGS, LIMBS, SWAPPED
+
+Values = NDArray[np.float32]
 
 _LEG_ORDER = np.where(np.isin(np.arange(33), LEGS), SWAPPED, np.arange(33))
 _MAX_STEP_M = 0.5  # of one point; more is a jump, however far
@@ -36,7 +38,7 @@ _BODY = _Points(LIMBS, SWAPPED)
 _LEGS = _Points(LEGS, _LEG_ORDER)
 
 
-def unflip(track: Track, times_s: NDArray[np.float64], sidedness: NDArray[np.float64]) -> tuple[Track, NDArray[np.bool_]]:
+def unflip(track: Track, times_s: NDArray[np.float64], sidedness: NDArray[np.floating]) -> tuple[Track, NDArray[np.bool_]]:
     """Return the track with its sides set right, and the frames (L,) in which anything was swapped.
 
     ``times_s`` (L,) belongs to the track's frames. ``sidedness`` (L,2) says how much the hand read at each wrist looks like
@@ -55,12 +57,12 @@ def unflip(track: Track, times_s: NDArray[np.float64], sidedness: NDArray[np.flo
     return _swap(track, legs, _LEG_ORDER, hands=False), swapped | legs
 
 
-def _hand_costs(sidedness: NDArray[np.float64]) -> NDArray[np.float64]:
+def _hand_costs(sidedness: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return what the hands (L,2) of each frame say against a swap, in metres of motion."""
     return np.asarray(_HAND_COST_M * np.nansum(2 * sidedness - 1, axis=1), dtype=np.float64)
 
 
-def _unless_all(swapped: NDArray[np.bool_], sidedness: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _unless_all(swapped: NDArray[np.bool_], sidedness: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Turn a verdict round that finds most of a track swapped, unless the hands are sure of it."""
     if swapped.mean() <= 0.5:
         return swapped
@@ -71,7 +73,7 @@ def _unless_all(swapped: NDArray[np.bool_], sidedness: NDArray[np.float64]) -> N
 
 
 def _swapped_frames(
-    points_m: NDArray[np.float64], times_s: NDArray[np.float64], points: _Points, evidence: NDArray[np.float64]
+    points_m: NDArray[np.floating], times_s: NDArray[np.float64], points: _Points, evidence: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Return which of N frames are swapped on the cheapest path; ``evidence`` (N,) is added to the cost of each swap."""
     order = list(points.compared)
@@ -84,21 +86,21 @@ def _swapped_frames(
     return _cheapest_path(stay, change, swapped_cost)
 
 
-def _steps_m(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.minimum(np.linalg.norm(after - before, axis=-1), _MAX_STEP_M).sum(axis=-1), dtype=np.float64)
+def _steps_m(before: NDArray[np.floating], after: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(np.minimum(np.linalg.norm(after - before, axis=-1), _MAX_STEP_M).sum(axis=-1, dtype=np.float64))
 
 
 def _cheapest_path(stay: NDArray[np.float64], change: NDArray[np.float64], swapped_cost: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return the states (N,) of least cost, given the costs (N-1,) of staying and changing and (N,) of being swapped."""
     count = len(swapped_cost)
-    came_from = np.zeros((count, 2), dtype=int)
+    came_from = np.zeros((count, 2), dtype=np.int8)
     cost = np.array([0.0, swapped_cost[0]])
     for frame in range(1, count):
         # ways[i, j]: from state i before to state j now.
         ways = cost[:, None] + np.array([[stay[frame - 1], change[frame - 1]], [change[frame - 1], stay[frame - 1]]])
         came_from[frame] = ways.argmin(axis=0)
         cost = ways.min(axis=0) + (0.0, swapped_cost[frame])
-    path = np.empty(count, dtype=int)
+    path = np.empty(count, dtype=np.int8)
     path[-1] = cost.argmin()
     for frame in range(count - 1, 0, -1):
         path[frame - 1] = came_from[frame, path[frame]]
@@ -107,12 +109,14 @@ def _cheapest_path(stay: NDArray[np.float64], change: NDArray[np.float64], swapp
 
 def _swap(track: Track, frames: NDArray[np.bool_], order: NDArray[np.intp], hands: bool) -> Track:
     """Reorder the body's points, and exchange the hands, in some frames (L,)."""
+    if not frames.any():
+        return track
 
-    def body(array: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(_spread(frames, array), array[:, order], array)
+    def body(values: Values) -> Values:
+        return _reordered(values, frames, order)
 
-    def both(array: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(_spread(frames, array), array[:, ::-1], array) if hands else array
+    def both(values: Values) -> Values:
+        return _reordered(values, frames, np.array([RIGHT, LEFT])) if hands else values
 
     return replace(
         track, landmarks_px=body(track.landmarks_px), landmarks_m=body(track.landmarks_m), visibility=body(track.visibility),
@@ -120,5 +124,8 @@ def _swap(track: Track, frames: NDArray[np.bool_], order: NDArray[np.intp], hand
     )
 
 
-def _spread(frames: NDArray[np.bool_], array: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return frames.reshape(-1, *(1,) * (array.ndim - 1))
+def _reordered(values: Values, frames: NDArray[np.bool_], order: NDArray[np.intp]) -> Values:
+    """Return values (L,N,…) with the points of some frames (L,) in another order."""
+    reordered = values.copy()
+    reordered[frames] = values[frames][:, order]
+    return reordered

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import version
 from typing import Any
@@ -15,9 +17,9 @@ from ....assets.manifest import ASSETS
 from ...people.detect import Detection
 from ...people.options import PeopleOptions
 from ...people.relink import people_of
-from ...people.strand import Sighting
+from ...people.sightings import Chain, Sightings
 from ...people.track import Tracker
-from ...tracks import HAND_LANDMARK_COUNT, LANDMARK_COUNT, Observations, Progress, Track
+from ...tracks import Observations, Progress, Track
 from ...video import Clip, Frame
 from ..ahead import ahead
 from ..flips import unflip
@@ -25,7 +27,7 @@ from ..options import PoseOptions
 from ..roi import Roi
 from .body import BodyNet, alignment_roi
 from .detection import Detector
-from .hands import NO_MEMORY, Hands, HandsMemory, HandsNet, remember
+from .hands import NO_MEMORY, HandsLog, HandsMemory, HandsNet, remember
 
 _THREADS = 2
 
@@ -41,22 +43,10 @@ class BlazePose:
     def estimate(self, clip: Clip, on_progress: Progress | None = None) -> Observations:
         """See `Estimator.estimate`."""
         cv2.setNumThreads(_THREADS)
-        times_s: list[float] = []
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="net") as threads:
-            reader = _Reader(clip.fps, self._pose, self._people, threads)
-            for frame in ahead(clip.frames()):
-                reader.read(frame)
-                times_s.append(frame.time_s)
-                if on_progress is not None:
-                    on_progress(len(times_s), clip.expected_frames)
-        return self._observations(clip, np.array(times_s), reader)
-
-    def _observations(self, clip: Clip, times_s: NDArray[np.float64], reader: _Reader) -> Observations:
-        people = people_of(reader.tracker.strands, clip.fps, self._people)
+        seen = self._read(clip, on_progress)
         tracks, swapped = [], {}
-        for number, sightings in enumerate(people, start=1):
-            track, sidedness = _track(number, sightings, reader.hands)
-            track, flipped = unflip(track, times_s[track.frames], sidedness)
+        for number, chain in enumerate(people_of(seen.chains, clip.fps, self._people), start=1):
+            track, flipped = _track(number, chain, seen)
             tracks.append(track)
             swapped[number] = int(flipped.sum())
         details: dict[str, Any] = {
@@ -67,9 +57,31 @@ class BlazePose:
         if not tracks:
             details["warnings"].append(f"{clip.path}: found nobody in it; try --quality high, or a clip in which people are larger")
         return Observations(
-            times_s=times_s, fps=clip.fps, width=clip.width, height=clip.height, tracks=tuple(tracks), focal_px=clip.focal_px,
+            times_s=seen.times_s, fps=clip.fps, width=clip.width, height=clip.height, tracks=tuple(tracks), focal_px=clip.focal_px,
             timecode=clip.timecode, details=details,
         )
+
+    def _read(self, clip: Clip, on_progress: Progress | None) -> _Seen:
+        """Look at every picture; nets and pictures are gone when this is over, before tracks are made."""
+        times_s = array("d")
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="net") as threads:
+            reader = _Reader(clip.fps, self._pose, self._people, threads)
+            for frame in ahead(clip.frames()):
+                reader.read(frame)
+                times_s.append(frame.time_s)
+                if on_progress is not None:
+                    on_progress(len(times_s), clip.expected_frames)
+        return _Seen(np.array(times_s), reader.tracker.sightings, reader.tracker.chains(), reader.hands)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What was read of a whole clip."""
+
+    times_s: NDArray[np.float64]  # (F,)
+    sightings: Sightings
+    chains: list[Chain]
+    hands: HandsLog
 
 
 class _Reader:
@@ -78,7 +90,7 @@ class _Reader:
     def __init__(self, fps: Fraction, pose: PoseOptions, people: PeopleOptions, threads: ThreadPoolExecutor) -> None:
         body = BodyNet(_body_size(pose), mirror=pose.quality != "draft", threads=threads)
         self.tracker = Tracker(Detector(threads), _roi_of, body, fps, people)
-        self.hands: dict[tuple[int, int], Hands] = {}  # by strand and frame
+        self.hands = HandsLog()
         self._hands_net = None if pose.quality == "draft" else HandsNet(threads)
         self._memories: dict[int, tuple[int, HandsMemory]] = {}
 
@@ -93,8 +105,7 @@ class _Reader:
             last_frame, last = before.get(sighting.strand, (-1, NO_MEMORY))
             hands = self._hands_net(seen.image_bgr, sighting.pose, last if last_frame == sighting.frame - 1 else NO_MEMORY, sighting.frame)
             before[sighting.strand] = self._memories[sighting.strand] = (sighting.frame, remember(hands, sighting.pose))
-            if any(hands):
-                self.hands[sighting.strand, sighting.frame] = hands
+            self.hands.add(seen.row, hands)
 
 
 def _assets(pose: PoseOptions) -> list[str]:
@@ -111,31 +122,27 @@ def _roi_of(detection: Detection) -> Roi:
     return alignment_roi(detection.hips_px, detection.circle_px)
 
 
-def _track(number: int, sightings: list[Sighting], hands: dict[tuple[int, int], Hands]) -> tuple[Track, NDArray[np.float64]]:
-    """Return one person's sightings as arrays, and how much each hand (L,2) looks like its side."""
-    first = sightings[0].frame
-    length = sightings[-1].frame - first + 1
-    rows = np.array([sighting.frame - first for sighting in sightings])
+def _track(number: int, chain: Chain, seen: _Seen) -> tuple[Track, NDArray[np.bool_]]:
+    """Return one person's sightings as a track, with its sides set right, and the frames (L,) in which they were wrong."""
+    first, length = chain.first_frame, chain.last_frame - chain.first_frame + 1
+    at = chain.frame - first
 
-    def spread(values: list[Any], shape: tuple[int, ...], missing: float = np.nan) -> NDArray[np.float64]:
-        array = np.full((length, *shape), missing)
-        array[rows] = values
-        return array
+    def spread(values: NDArray[np.float32], missing: float = np.nan) -> NDArray[np.float32]:
+        laid = np.full((length, *values.shape[1:]), missing, dtype=np.float32)
+        laid[at] = values
+        return laid
 
-    seen = np.zeros(length, dtype=bool)
-    seen[rows] = True
-    found = [hands.get((sighting.strand, sighting.frame), (None, None)) for sighting in sightings]
-    no_px, no_m = np.full((HAND_LANDMARK_COUNT, 2), np.nan), np.full((HAND_LANDMARK_COUNT, 3), np.nan)
+    def read(name: str) -> NDArray[np.float32]:
+        return seen.sightings.column(name, chain.row)
+
+    def read_hands(name: str) -> NDArray[np.float32]:
+        return seen.hands.column(name, chain.row)
+
+    points_px = read("points_px")
     track = Track(
-        id=number, first_frame=first, seen=seen,
-        landmarks_px=spread([sighting.pose.points_px for sighting in sightings], (LANDMARK_COUNT, 2)),
-        landmarks_m=spread([sighting.pose.points_m for sighting in sightings], (LANDMARK_COUNT, 3)),
-        visibility=spread([sighting.pose.visibility for sighting in sightings], (LANDMARK_COUNT,), 0.0),
-        score=spread([sighting.pose.score for sighting in sightings], (), 0.0),
-        box_px=spread([sighting.pose.box_px for sighting in sightings], (4,)),
-        hands_px=spread([[no_px if hand is None else hand.points_px for hand in pair] for pair in found], (2, HAND_LANDMARK_COUNT, 2)),
-        hands_m=spread([[no_m if hand is None else hand.points_m for hand in pair] for pair in found], (2, HAND_LANDMARK_COUNT, 3)),
-        hand_score=spread([[0.0 if hand is None else hand.score for hand in pair] for pair in found], (2,), 0.0),
+        id=number, first_frame=first, seen=spread(np.ones(len(chain), np.float32), 0.0).astype(bool),
+        landmarks_px=spread(points_px), landmarks_m=spread(read("points_m")), visibility=spread(read("visibility"), 0.0),
+        score=spread(chain.score, 0.0), box_px=spread(np.concatenate([points_px.min(axis=1), points_px.max(axis=1)], axis=1)),
+        hands_px=spread(read_hands("points_px")), hands_m=spread(read_hands("points_m")), hand_score=spread(read_hands("score"), 0.0),
     )
-    sidedness = [[np.nan if hand is None else hand.sidedness(side) for side, hand in enumerate(pair)] for pair in found]
-    return track, spread(sidedness, (2,))
+    return unflip(track, seen.times_s[track.frames], spread(read_hands("sidedness")))
