@@ -591,9 +591,8 @@ def test_a_thousand_files_of_which_fifty_are_bad(place, tally):
 
 
 def _distract(place: Place) -> None:
-    """What is no input: a folder with a clip's name, a link, files that are gone at once, and some that are not finished or hidden."""
+    """What is no input: a folder with a clip's name, and files that are gone at once."""
     (place.inbox / "folder.mp4").mkdir()
-    (place.inbox / "link.mp4").symlink_to("nowhere.mp4")
     for number in range(5):
         path = place.inbox / f"gone {number}.h5"
         path.write_bytes(small(FILES + 400 + number))
