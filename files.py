@@ -64,7 +64,8 @@ def write_bytes(path: Path, data: bytes, draft: Path | None = None) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` as UTF-8, atomically."""
-    write_bytes(path, text.encode("utf-8"))
+    # A file name need not be Unicode; what is left of it as a surrogate becomes an escape, which JSON knows too.
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def sha256_of(path: Path) -> str:

@@ -318,7 +318,8 @@ class Conversion:
             "estimate": observations.details, "fit": fitted.details, "warnings": self.journal.warnings,
         }
         return Take(
-            times_s=observations.times_s, fps=observations.fps, camera=fitted.camera, people=fitted.people, source_name=self.source.name,
+            times_s=observations.times_s, fps=observations.fps, camera=fitted.camera, people=fitted.people,
+            source_name=_unicode(self.source.name),
             source_sha256=self.source_sha256, created_utc=_now(), rigdrop_version=__version__, provenance=provenance,
         )
 
@@ -403,12 +404,17 @@ def take_name(source: Path) -> str:
 
     Cut to fit a file system, with a few digits of its hash, so that two long names stay two.
     """
-    name = _stored_name(source) if source.suffix == ".h5" else source.stem
+    name = _unicode(_stored_name(source) if source.suffix == ".h5" else source.stem)
     name = name.strip(" .") or "take"
-    data = name.encode("utf-8", errors="surrogateescape")
+    data = name.encode("utf-8")
     if len(data) <= _MAX_NAME_BYTES:
         return name
     return f"{data[:_MAX_NAME_BYTES].decode('utf-8', errors='ignore')}~{hashlib.sha256(data).hexdigest()[:6]}"
+
+
+def _unicode(name: str) -> str:
+    """Return a file's name as every format can hold it: a byte that is no Unicode becomes ``%E9``."""
+    return "".join(f"%{ord(letter) - 0xDC00:02X}" if "\udc80" <= letter <= "\udcff" else letter for letter in name)
 
 
 def _stored_name(source: Path) -> str:

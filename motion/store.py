@@ -151,7 +151,8 @@ def _json(provenance: Mapping[str, Any]) -> str:
     def plain(value: object) -> object:
         return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
-    return json.dumps(provenance, default=plain, ensure_ascii=False)
+    # A path need not be Unicode; what is left of it as a surrogate becomes an escape, which JSON knows too.
+    return json.dumps(provenance, default=plain, ensure_ascii=False).encode("utf-8", errors="backslashreplace").decode()
 
 
 def _write_array(group: h5py.Group, name: str, array: NDArray[Any], chunk_frames: int | None = None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from rigdrop.config.options import OutputOptions
 from rigdrop.config.settings import Settings, load_settings
 from rigdrop.errors import ReadError, Stopped, WriteError
 from rigdrop.motion.store import read_take, write_take
-from rigdrop.pipeline import Conversion, Known, convert_clip
+from rigdrop.pipeline import Conversion, Known, convert_clip, take_name
 
 from .synthetic import small_take
 
@@ -183,6 +185,16 @@ def test_a_format_that_was_asked_for_and_cannot_be_is_a_problem(tmp_path, settin
     report = convert_clip(tmp_path / "take.h5", folder, _with(settings, format=("glb-baked", "glb-skeletal")))
     assert len(report.problems) == 1
     assert [entry["format"] for entry in report.content["people"][0]["files"]] == ["glb-skeletal"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every file name is Unicode")
+def test_a_source_whose_name_is_not_unicode(tmp_path, settings):
+    path = tmp_path / os.fsdecode(b"caf\xe9 \xff.h5")
+    write_take(path, replace(small_take(), provenance={"take": "clip", "source": f"/gone/{path.stem}.mp4", "video": {}}))
+    assert take_name(path.with_suffix(".mp4")) == "caf%E9 %FF"
+    convert_clip(path, tmp_path / "out" / "clip", settings)
+    report = json.loads((tmp_path / "out" / "clip" / "report.json").read_text(encoding="utf-8"))
+    assert report["source"] == read_take(path).provenance["source"] == f"/gone/{path.stem}.mp4"
 
 
 @pytest.mark.faults

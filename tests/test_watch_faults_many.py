@@ -14,6 +14,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -37,6 +38,7 @@ from rigdrop.watch.disks import free_mb
 from .postgres import Server, postgres
 from .running_service import PATIENCE_S, Dropped, Line, Place, RunningService, child_pids, rendered_clip, tally, unique
 from .synthetic import small_take
+from .watch_folders import LONG_NAME, RAW_NAME
 
 __all__ = ["postgres", "tally"]
 
@@ -601,3 +603,125 @@ def _distract(place: Place) -> None:
 
 def _without_numbers(text: str) -> str:
     return re.sub(r"\d+", "0", text)
+
+
+def test_names_folders_and_settings_by_place(place, tally):
+    shelf = place.folder / "shelf"
+    for number in range(3):
+        (shelf / "deep").mkdir(parents=True, exist_ok=True)
+        (shelf / "deep" / f"{number}.h5").write_bytes(small(10 + number))
+    local = place.inbox / "web page" / "rigdrop.toml"
+    local.parent.mkdir()
+    local.write_text('format = ["glb-baked"]\n', encoding="utf-8")
+    with RunningService(place, "--jobs", "1", "--format", "glb-skeletal") as service:
+        place.drop(LONG_NAME, unique(rendered_clip(), 0))
+        place.drop(RAW_NAME, unique(rendered_clip(), 1))
+        place.drop("踊り/歩く.h5", small(0))
+        place.drop("Unreal/a.h5", small(1))
+        place.drop("web page/b.h5", small(2))
+        place.drop("web page/c.h5", small(3), sidecar='format = ["usd-skel"]\n')
+        os.rename(shelf, place.inbox / "shelf")
+        for number in range(3):
+            place.dropped.append(Dropped(f"shelf/deep/{number}.h5", sha256(small(10 + number)).hexdigest(), True))
+        until(lambda: len(place.jobs()) == 9)
+        local.unlink()
+        place.wait_until_ended()
+        assert service.stop() == 143
+    tally.add(place.outcome(service).check())
+    names = {job.spec.relative: Path(str((job.result or {})["folder"])).relative_to(place.out) for job in place.jobs()}
+    assert names["踊り/歩く.h5"] == Path("踊り/small_000000") and names["shelf/deep/2.h5"] == Path("shelf/deep/small_000012")
+    formats = {
+        relative: sorted(path.name.partition("person_01_")[2] for path in (place.out / name / "person_01").iterdir())
+        for relative, name in names.items()
+    }
+    assert {formats[relative][0] for relative in (LONG_NAME, RAW_NAME, "踊り/歩く.h5")} == {"skeletal.glb"}
+    assert [formats[relative] for relative in ("Unreal/a.h5", "web page/b.h5", "web page/c.h5")] == [
+        ["skel.usdc"], ["baked.glb"], ["skel.usdc"]]
+
+
+def test_dropped_again_twice_deleted_cancelled_and_retried(place, tally):
+    with RunningService(place, "--jobs", "1", "--format", "glb-skeletal") as service, place.client() as client:
+        place.drop("same.mp4", unique(rendered_clip(), 0))
+        service.wait_for("step", step="fit")
+        place.drop("same.mp4", unique(rendered_clip(), 1))
+        place.drop("twin a.h5", small(0))
+        place.drop("twin b.h5", small(0))
+        place.drop("deleted before.h5", small(1)).unlink()
+        place.drop("deleted.mp4", unique(rendered_clip(), 2))
+        place.drop("waits.h5", small(2))
+        place.drop("runs.mp4", unique(rendered_clip(), 3))
+        place.drop("corrected.h5", small(3), sidecar="qualty = 'draft'\n")
+        waits, runs, deleted = (job_of(place, name) for name in ("waits.h5", "runs.mp4", "deleted.mp4"))
+        next(place.inbox.glob(f".rigdrop/claims/*/{deleted}/deleted.mp4")).unlink()
+        assert client.cancel(waits)
+        service.wait_for("step", job=runs, step="estimate")
+        assert client.cancel(runs)
+        corrected = service.wait_for("failed", job=job_of(place, "corrected.h5"))["job"]
+        service.wait_for("settled", job=runs)
+        place.wait_until_ended(jobs=7)
+        assert (place.inbox / "failed" / runs / "runs.mp4").is_file() and "cancelled" in _told(place, runs)
+        (place.inbox / "failed" / corrected / "corrected.h5.toml").write_text("quality = 'draft'\n", encoding="utf-8")
+        command = [sys.executable, "-m", "rigdrop", "jobs", "retry", runs, corrected, "--database", place.database]
+        subprocess.run(command, check=True, capture_output=True)
+        place.wait_until_ended(jobs=9)
+        assert service.stop() == 143
+    states = Counter((job.spec.relative.replace(" b", " a"), job.state) for job in place.jobs())
+    assert states == {
+        ("same.mp4", "done"): 2, ("twin a.h5", "done"): 1, ("deleted.mp4", "failed"): 1, ("waits.h5", "cancelled"): 1,
+        ("runs.mp4", "cancelled"): 1, ("corrected.h5", "failed"): 1, ("runs.mp4", "done"): 1, ("corrected.h5", "done"): 1,
+    }
+    assert sorted(path.name for path in place.out.iterdir()) == ["runs", "same", "same_2", "small_000000", "small_000003"]
+    assert sorted(path.name for path in (place.inbox / "done").iterdir()) == [
+        "corrected.h5", "corrected.h5.toml", "runs.mp4", "same.mp4", "same_2.mp4", "twin a.h5", "twin b.h5"]
+    assert {path.name for path in (place.inbox / "failed").iterdir()} == {waits, deleted}
+    assert "is gone since it was taken" in _told(place, deleted) and "cancelled" in _told(place, waits)
+    assert len(service.find("duplicate")) == 1 and not place.taken() and not place.waiting()
+    assert not list(place.out.rglob(".rigdrop")) and not list(place.folder.rglob("*.part*"))
+    tally.add(takes=5, failures=2)
+
+
+def _told(place: Place, job: str) -> str:
+    return (place.inbox / "failed" / job / "error.txt").read_text(encoding="utf-8")
+
+
+def test_a_job_that_one_worker_took_and_another_does_is_cancelled_where_it_is_done(place, tally):
+    with workers(place, 1) as (first,), RunningService(place, "--jobs", "1", "--format", "glb-skeletal", name="w0") as second:
+        second.stop()
+        for number in range(5):
+            place.drop(f"{number}.mp4", unique(rendered_clip(), number))
+        until(lambda: len(first.find("submitted")) == 5)
+        second.start()
+        job = second.wait_for("step", step="estimate")["job"]
+        with place.client() as client:
+            assert client.cancel(job)
+        second.wait_for("settled", job=job)
+        place.wait_until_ended()
+        assert [service.stop() for service in (first, second)] == [143, 143]
+        assert not first.find("settled") and not [line for line in second.find("step", job=job) if line["step"] != "probe"][1:]
+    assert not place.taken() and not list(place.out.rglob(".rigdrop"))
+    assert (place.inbox / "failed" / job / "error.txt").is_file() and len(list(place.out.iterdir())) == 4
+    tally.add(takes=4, failures=1)
+
+
+def test_sources_that_stay_are_converted_once_and_again_when_they_change(tmp_path, tally):
+    place = Place(tmp_path, stay=True)
+    with RunningService(place, "--jobs", "1", "--sources", "stay", "--format", "glb-skeletal") as service:
+        place.drop("clip.mp4", rendered_clip())
+        place.drop("folder/a.h5", small(0), sidecar="quality = 'draft'\n")
+        place.drop("b.h5", small(1))
+        place.wait_until_ended()
+        assert service.stop() == 143
+        service.start()
+        until(lambda: len(service.find("started")) == 2)
+        (place.inbox / "clip.mp4").write_bytes(rendered_clip())
+        service.wait_for("duplicate", source="clip.mp4")
+        assert len(place.jobs()) == 3
+        (place.inbox / "b.h5").write_bytes(small(2))
+        service.wait_for("published", since=len(service.lines))
+        assert service.stop() == 143
+    assert len(place.jobs()) == 4
+    place.dropped.append(Dropped("b.h5", sha256(small(2)).hexdigest(), True))
+    outcome = place.outcome(service)
+    # What was written over is no more; that is all that has gone.
+    assert len(outcome.faults) == 1 and "b.h5: is 0 times" in outcome.faults[0]
+    tally.add(takes=outcome.takes)
