@@ -11,7 +11,7 @@ import pytest
 
 from rigdrop.errors import SettingsError, WriteError
 from rigdrop.watch import claim as claims
-from rigdrop.watch.claim import changed, find, hand_back, held, inherit, named, take, unnamed
+from rigdrop.watch.claim import bring, changed, find, hand_back, held, holders, inherit, named, take, unnamed
 from rigdrop.watch.job import claims_folder
 from rigdrop.watch.scan import Stamp, scan
 
@@ -352,6 +352,25 @@ def test_two_claims_of_one_job_are_both_kept(tmp_path):
     assert inherit(tmp_path, "dead", WORKER) == 1
     assert [claim.relative for _, claim in named(tmp_path, WORKER)] == ["b.mp4"]
     assert [claim.relative for claim in unnamed(tmp_path, WORKER)] == ["a.mp4"]
+
+
+def test_who_does_a_job_brings_its_claim_to_himself(tmp_path):
+    drop(tmp_path, "clip.mp4")
+    claim = claims.name(claim_of(tmp_path, "clip.mp4", "other"), "a-1")
+    for _ in range(2):
+        brought = bring(tmp_path, "a-1", WORKER)
+        assert brought is not None and brought == find(tmp_path, "a-1") and brought.source.read_bytes() == b"clip.mp4"
+    assert named(tmp_path, "other") == [] and [job for job, _ in named(tmp_path, WORKER)] == ["a-1"]
+    assert not claim.folder.exists() and holders(tmp_path) == [WORKER, "other"]
+    assert bring(tmp_path, "b-1", WORKER) is None
+
+
+def test_of_two_claims_of_one_job_neither_takes_the_others_place(tmp_path):
+    for worker, relative in ((WORKER, "a.mp4"), ("another", "b.mp4")):
+        drop(tmp_path, relative)
+        claims.name(claim_of(tmp_path, relative, worker), "a-1")
+    brought = bring(tmp_path, "a-1", WORKER)
+    assert brought is not None and brought.relative == "a.mp4" and len(named(tmp_path, "another")) == 1
 
 
 def test_a_worker_that_counts_as_dead_and_is_not_takes_nothing_more(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from rigdrop.config.settings import Settings
 from rigdrop.errors import TryAgainError
 from rigdrop.motion.store import write_take
 from rigdrop.watch import claim as claims
+from rigdrop.watch import intake as intakes
 from rigdrop.watch.database import Database
 from rigdrop.watch.intake import Intake
 from rigdrop.watch.log import JobLog
@@ -88,6 +89,17 @@ def test_a_file_that_never_opens_is_a_job_that_is_refused(intake, inbox):
     assert _turn(intake, 1) == []
     (state,) = _turn(intake, 8)
     assert state.spec.refused_code == 66 and state.spec.refused.startswith("bad.mp4: ")
+
+
+def test_a_file_that_may_not_be_read_is_refused_too(intake, inbox, monkeypatch):
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(intakes, "sha256_of", refuse)
+    for name in ("a.mp4", "b.mp4"):
+        (inbox / name).write_text("no video")
+    assert {state.spec.relative: state.spec.refused_code for state in _turn(intake, 9)} == {"a.mp4": 66, "b.mp4": 66}
+    assert not [name for name in ("a.mp4", "b.mp4") if (inbox / name).exists()]
 
 
 def test_a_setting_with_a_wrong_name_is_refused_and_named(intake, inbox):

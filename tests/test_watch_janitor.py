@@ -68,6 +68,16 @@ def test_the_claims_of_a_dead_worker_become_ours(janitor):
     assert [job for job, _ in claims.named(janitor.roots[0], WORKER)] == ["b-1"]
 
 
+def test_what_a_worker_that_left_had_taken_is_settled_when_its_job_is_cancelled(janitor):
+    spec = _submitted(janitor)
+    (janitor.roots[0] / ".rigdrop" / "claims" / WORKER).rename(janitor.roots[0] / ".rigdrop" / "claims" / "gone-1")
+    janitor.tidy()
+    assert claims.find(janitor.roots[0], spec.job) is not None
+    assert janitor.queue.cancel(spec.job)
+    janitor.tidy()
+    assert claims.find(janitor.roots[0], spec.job) is None and (janitor.roots[0] / "failed" / "a-1" / "clip.mp4").exists()
+
+
 def test_old_logs_go_and_those_of_live_jobs_stay(janitor):
     spec = _submitted(janitor)
     folder = logs_folder(janitor.roots[0])

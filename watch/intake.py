@@ -168,7 +168,7 @@ class Intake:
             settings = settings_of(claim.root, claim.relative, claim.sidecar, base, self.service_file)
         except SettingsError as error:
             refused, code = refused or str(error), error.exit_code
-        content = sha256_of(claim.source)
+        content = _digest(claim, refused)
         out = settings.output.out.absolute()
         parts = (
             content, settings.motion_fingerprint(__version__), settings.files_fingerprint(__version__), str(out), refused or "",
@@ -200,3 +200,13 @@ class Intake:
         if message not in self._said:
             self._said.add(message)
             self.log.service(event, message=message)
+
+
+def _digest(claim: Claim, refused: str | None) -> str:
+    """The sha256 of a file's content; of one that is refused because it can't be read, of what is known about it. Raises `OSError`."""
+    try:
+        return sha256_of(claim.source)
+    except OSError:
+        if refused is None:
+            raise
+        return hashlib.sha256(f"{claim.relative}\0{claim.stamp}".encode("utf-8", "surrogateescape")).hexdigest()
