@@ -10,16 +10,15 @@ Writers are imported when they are first called, so that listing the formats cos
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
 from ..motion.take import Person, Take
+from ..plugins import with_plugins
 from .options import GlbBakedOptions, GlbSkeletalOptions, UsdSkelOptions
 from .verify.report import VerifyReport
 
@@ -65,24 +64,8 @@ FORMATS = {
 
 
 def available_formats() -> dict[str, Format]:
-    """Return every format by name: ours, then those of installed packages.
-
-    One that fails to load, or takes a name that is there already, is left out with a warning.
-    """
-    found = dict(FORMATS)
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        try:
-            offered = point.load()
-        except Exception as error:
-            # Another package's fault, whatever it is, must not stop ours.
-            warnings.warn(f"format {point.name!r} of {point.value} can't be loaded ({error}); repair or remove that package", stacklevel=2)
-            continue
-        if not isinstance(offered, Format) or offered.name in found:
-            expected = "expected a rigdrop Format with a name of its own"
-            warnings.warn(f"format {point.name!r} of {point.value}: found {offered!r}, {expected}", stacklevel=2)
-            continue
-        found[offered.name] = offered
-    return found
+    """Return every format by name: ours, then those of installed packages; a bad one is left out with a warning."""
+    return with_plugins("format", GROUP, FORMATS, Format)
 
 
 def format_named(name: str) -> Format:

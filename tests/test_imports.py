@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-# The rooms and what each may import; everybody may import errors, files and the package's own root.
-_COMMON = {"errors", "files", ""}
+# The rooms and what each may import; everybody may import errors, files, plugins and the package's own root.
+_COMMON = {"errors", "files", "plugins", ""}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
+    "plugins": set(),
     "motion": set(),
     "assets": set(),
     "ingest": {"motion", "assets"},
-    "convert": {"motion", "assets", "ingest.tracks"},
+    "convert": {"motion", "assets", "ingest.tracks", "ingest.recording"},
     "formats": {"motion"},
     "render": {"motion", "ingest.video", "convert.rigs", "convert.body"},
     "config": {"ingest", "convert", "formats", "render"},

@@ -1,0 +1,1 @@
+"""Readers of motion that others recorded or estimated, one file each."""
