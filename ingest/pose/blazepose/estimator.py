@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +19,7 @@ from ...people.detect import Detection
 from ...people.options import PeopleOptions
 from ...people.relink import people_of
 from ...people.sightings import Chain, Sightings
-from ...people.track import Tracker
+from ...people.track import Seen, Tracker
 from ...tracks import Observations, Progress, Track
 from ...video import Clip, Frame
 from ..ahead import ahead
@@ -66,9 +67,10 @@ class BlazePose:
         times_s = array("d")
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="net") as threads:
             reader = _Reader(clip.fps, self._pose, self._people, threads)
-            for frame in ahead(clip.frames()):
-                reader.read(frame)
-                times_s.append(frame.time_s)
+            # Bodies are followed on one thread and hands on another, a picture behind: neither waits for the other's nets.
+            for time_s, found in ahead(reader.follow(ahead(clip.frames()))):
+                reader.read_hands(found)
+                times_s.append(time_s)
                 if on_progress is not None:
                     on_progress(len(times_s), clip.expected_frames)
         return _Seen(np.array(times_s), reader.tracker.sightings, reader.tracker.chains(), reader.hands)
@@ -94,8 +96,13 @@ class _Reader:
         self._hands_net = None if pose.quality == "draft" else HandsNet(threads)
         self._memories: dict[int, tuple[int, HandsMemory]] = {}
 
-    def read(self, frame: Frame) -> None:
-        found = self.tracker.step(frame.image_bgr, frame.index)
+    def follow(self, frames: Iterator[Frame]) -> Iterator[tuple[float, list[Seen]]]:
+        """Yield each picture's time, seconds, and the people who were followed into it."""
+        for frame in frames:
+            yield frame.time_s, self.tracker.step(frame.image_bgr, frame.index)
+
+    def read_hands(self, found: list[Seen]) -> None:
+        """Read the hands of the people in one picture; call it picture by picture."""
         if self._hands_net is None:
             return
         before, self._memories = self._memories, {}
