@@ -187,8 +187,10 @@ def _account_steps(unit: Unit, account: str) -> Iterator[str]:
     if not _is_there(account):
         yield f"sudo useradd --system --home-dir /var/lib/{unit.name} --shell /usr/sbin/nologin {account}"
     yield f"# {account} must be allowed to write: {', '.join(map(str, unit.writable))}"
-    if unit.command[0].startswith(("/home/", "/root/")):
-        yield f"# {account} must be allowed to run {unit.command[0]}; install rigdrop into /opt if it may not"
+    # A virtual environment in /opt may still lead to a Python that lies in somebody's home.
+    private = [place for place in (unit.command[0], os.path.realpath(unit.command[0])) if place.startswith(("/home/", "/root/"))]
+    if private:
+        yield f"# {account} must be allowed to run {private[-1]}; install into /opt, with the system's Python, if it may not"
 
 
 def _secrets(unit: Unit, database: str) -> Iterator[str]:

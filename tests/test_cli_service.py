@@ -173,3 +173,14 @@ def test_systemd_finds_nothing_to_say_against_what_was_installed(capsys, tmp_pat
     done = subprocess.run(["systemd-analyze", "--man=no", "verify", str(path)], capture_output=True, text=True, check=False)
     assert [line for line in done.stderr.splitlines() if "rigdrop-test" in line] == []
     assert done.returncode == 0, done.stderr
+
+
+@POSIX
+@pytest.mark.parametrize("where", ["/opt/rigdrop/bin/python3", "/root/venv/bin/python3"])
+def test_a_python_in_somebodys_home_is_told_of(capsys, tmp_path, inbox, monkeypatch, where):
+    """systemd's 203/EXEC says nothing of a virtual environment that leads to a Python nobody else may reach."""
+    monkeypatch.setattr(sys, "executable", where)
+    monkeypatch.setattr(os.path, "realpath", lambda path: "/root/python/bin/python3.11" if path == where else os.path.abspath(path))
+    code, out, _ = _run(capsys, "inbox", "--to", tmp_path / "units")
+    assert code == 0
+    assert "# rigdrop must be allowed to run /root/python/bin/python3.11; install into /opt, with the system's Python" in out

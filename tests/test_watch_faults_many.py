@@ -406,6 +406,7 @@ def test_a_disk_that_holds_everything_may_be_full_for_a_while(tmp_path, port, mo
         with service:
             for number in range(3):
                 place.drop(f"clip_{number}.mp4", unique(rendered_clip(), number))
+            until((disk / "ballast").exists)
             until(lambda: ready(port)[0] == 503)
             time.sleep(6.0)
             assert service.alive and not service.find("failed")
