@@ -69,8 +69,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's content as 64 hexadecimal digits, read in chunks."""
+    """Return the sha256 of a file's content as 64 hexadecimal digits, read in chunks; a folder's is of its files' and their names."""
     digest = hashlib.sha256()
+    if Path(path).is_dir():
+        for file in sorted(file for file in Path(path).rglob("*") if file.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_of(file)}\n".encode("utf-8", errors="surrogateescape"))
+        return digest.hexdigest()
     with Path(path).open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)

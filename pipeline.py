@@ -9,7 +9,6 @@ it was and another format costs only its writing.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 import warnings
@@ -20,25 +19,36 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from . import __version__
 from .assets import install, list_states
 from .config.settings import Settings
 from .convert.character import CharacterOptions, People, fit_people
-from .convert.rigs.registry import load_rig
+from .convert.finish import finish
+from .convert.recorded import RecordedOptions, people_of
+from .convert.rigs.mhr_parameters import MhrModel
+from .convert.rigs.registry import load_mhr_model, load_rig
 from .errors import RigdropError, SettingsError, UsageError, error_with_code
 from .files import atomic_path, sha256_of
 from .formats.bundle import write_bundle
 from .formats.registry import Format, format_named
+from .ingest.motion_files.cut import cut_recording
+from .ingest.motion_files.registry import expect_reader, is_motion_file, read_recording
 from .ingest.observation_store import read_observations, write_observations
 from .ingest.pose.ahead import ahead
 from .ingest.pose.protocol import load_estimator
+from .ingest.recording import Recording
 from .ingest.tracks import Observations, Progress
-from .ingest.video import Clip, open_clip
+from .ingest.video import Frame, open_clip
 from .ingest.video_options import VideoOptions
 from .journal import Journal
+from .motion.rig import Rig
 from .motion.store import open_take, read_take, write_take
 from .motion.take import Take
-from .render.preview import write_preview
+from .naming import unicode_name
+from .render.preview import empty_frames, write_preview
 from .report import (
     REPORT_NAME,
     carry_over,
@@ -57,8 +67,6 @@ from .report import (
 TAKE_NAME = "take.h5"
 _JOURNAL_NAME = "journal.json"
 _OBSERVATIONS_NAME = "observations.h5"
-# A file name may have 255 bytes; the longest that is added to a take's name is far below the rest.
-_MAX_NAME_BYTES = 180
 
 
 class Emit(Protocol):
@@ -128,13 +136,17 @@ class Conversion:
         self.scratch, self.known = scratch, known or Known()
         self.is_take = source.suffix == ".h5"
         # A look inside comes first: it says best what is wrong with a file that can't be read.
-        self.clip = None if self.is_take else open_clip(source, settings.video)
+        self.is_motion = not self.is_take and is_motion_file(source)
+        if self.is_motion:
+            expect_reader(source)
+        self.clip = None if self.is_take or self.is_motion else open_clip(source, settings.video)
         self.motion_fingerprint = self._motion_fingerprint()
         self.fingerprint = settings.files_fingerprint(self.motion_fingerprint, __version__)
         self.preview_fingerprint = settings.preview_fingerprint(self.motion_fingerprint, __version__)
         self.old = read_report(folder)
         self.journal = Journal() if scratch is None else Journal.read(scratch / _JOURNAL_NAME)
         self._observations: Observations | None = None
+        self._recording: Recording | None = None
         self._take: Take | None = None
 
     def _motion_fingerprint(self) -> str:
@@ -144,7 +156,7 @@ class Conversion:
                 self.source_sha256 = str(stored.attributes["source_sha256"])
                 return str(stored.provenance.get("fingerprint") or sha256_of(self.source))
         self.source_sha256 = self.known.sha256 or sha256_of(self.source)
-        return self.settings.motion_fingerprint(self.source_sha256, __version__)
+        return self.settings.motion_fingerprint(self.source_sha256, __version__, *map(sha256_of, _named_files(self.settings)))
 
     def has_take(self) -> bool:
         """Tell whether there is a take already: the source is one, or the folder holds the one that would come out."""
@@ -154,7 +166,10 @@ class Conversion:
         return True
 
     def estimate(self) -> None:
-        """Look at the clip: who is in it, and how they move."""
+        """Look at the clip, or read the motion file: who is in it, and how they move."""
+        if self.is_motion:
+            self._read()
+            return
         assert self.clip is not None
         fetch_parts(self.settings, self.emit)
         with self._stage("estimate"):
@@ -167,13 +182,15 @@ class Conversion:
 
     def fit(self) -> None:
         """Make characters of what was seen."""
-        fetch_parts(self.settings, self.emit)
+        if not self.is_motion:  # whose body is fetched when it is known which, if any
+            fetch_parts(self.settings, self.emit)
+        seen = self._recorded() if self.is_motion else self._seen()
         with self._stage("fit"):
-            fitted = self._fit(self._seen())
+            fitted, times_s = finish(self._fit(seen), seen.times_s, self.settings.bind, self.settings.place)
             if not fitted.people:
                 self._warn(f"{self.source.name}: no people were found; the take is empty")
-        self._take = self._new_take(self._seen(), fitted)
-        self._observations = None
+        self._take = self._new_take(seen, fitted, times_s)
+        self._observations = self._recording = None
         if self.scratch is not None:
             write_take(self.scratch / TAKE_NAME, self._take)
 
@@ -248,11 +265,11 @@ class Conversion:
         if shown and not self.settings.output.force:
             self.journal.files += [file for file in (video.name, sheet.name) if file not in self.journal.files]
             return
-        clip = self._clip_of(take)
-        if clip is None:
+        pictures = self._pictures_of(take)
+        if pictures is None:
             return
         with self._stage("preview"):
-            write_preview(take, ahead(clip.frames()), video, sheet, self.settings.preview, self._progress("preview"))
+            write_preview(take, ahead(pictures), video, sheet, self.settings.preview, self._progress("preview"))
         self._wrote(video)
         self._wrote(sheet)
 
@@ -304,34 +321,56 @@ class Conversion:
             self._observations = read_observations(self.scratch / _OBSERVATIONS_NAME)
         return self._observations
 
-    def _fit(self, observations: Observations) -> People:
-        settings = self.settings
-        rig = load_rig(settings.rig.rig, settings.body, settings.rig.mhr)
-        options = CharacterOptions(camera=settings.camera, fit=settings.fit, hands=settings.hands, smooth=settings.smooth)
-        return fit_people(observations, rig, options, self._progress("fit"))
+    def _read(self) -> None:
+        with self._stage("estimate"):
+            for warning in self._recorded().warnings:
+                self._warn(warning)
 
-    def _new_take(self, observations: Observations, fitted: People) -> Take:
+    def _recorded(self) -> Recording:
+        if self._recording is None:
+            whole = read_recording(self.source, self.settings.motion_files)
+            self._recording = cut_recording(whole, self.settings.video, self.source)
+        return self._recording
+
+    def _fit(self, seen: Observations | Recording) -> People:
+        settings = self.settings
+        if isinstance(seen, Recording):
+            recorded = RecordedOptions(rig=settings.rig.rig, level=settings.camera.level, clean=settings.clean, feet=settings.feet,
+                                       retarget=settings.retarget)
+            return people_of(seen, recorded, self._load_rig, self._load_mhr, self._progress("fit"))
+        options = CharacterOptions(camera=settings.camera, fit=settings.fit, hands=settings.hands, smooth=settings.smooth)
+        return fit_people(seen, self._load_rig(settings.rig.rig), options, self._progress("fit"))
+
+    def _load_rig(self, name: str) -> Rig:
+        return load_rig("unreal" if name == "auto" else name, self.settings.body, self.settings.rig.mhr)
+
+    def _load_mhr(self) -> MhrModel:
+        return load_mhr_model(self.settings.rig.mhr)
+
+    def _new_take(self, seen: Observations | Recording, fitted: People, times_s: NDArray[np.float64]) -> Take:
         provenance = {
-            "take": self.folder.name, "timecode": observations.timecode, "source": str(self._kept_at),
-            "fingerprint": self.motion_fingerprint,
+            "take": self.folder.name, "timecode": seen.timecode if isinstance(seen, Observations) else None, "source": str(self._kept_at),
+            "kind": "motion" if isinstance(seen, Recording) else "video", "fingerprint": self.motion_fingerprint,
             "settings": self.settings.as_table(), "video": asdict(self.settings.video), "stages": self.journal.stages,
-            "estimate": observations.details, "fit": fitted.details, "warnings": self.journal.warnings,
+            "estimate": dict(seen.details), "fit": fitted.details, "warnings": self.journal.warnings,
         }
         return Take(
-            times_s=observations.times_s, fps=observations.fps, camera=fitted.camera, people=fitted.people,
-            source_name=_unicode(self.source.name),
+            times_s=times_s, fps=seen.fps, camera=fitted.camera, people=fitted.people,
+            source_name=unicode_name(self.source.name),
             source_sha256=self.source_sha256, created_utc=_now(), rigdrop_version=__version__, provenance=provenance,
         )
 
-    def _clip_of(self, take: Take) -> Clip | None:
-        """The clip that a take was made of, cut as it was then; nothing, and a warning, where it is gone."""
+    def _pictures_of(self, take: Take) -> Iterator[Frame] | None:
+        """The pictures that a take was made of, empty ones for motion that nobody filmed; nothing, and a warning, where they are gone."""
         if self.clip is not None:
-            return self.clip
+            return self.clip.frames()
+        if take.provenance.get("kind") == "motion":
+            return empty_frames(take)
         path = Path(str(take.provenance.get("source", "")))
         if not path.is_file():
             self._warn(f"{take.source_name}: the clip is not at {path} any more; there is no preview")
             return None
-        return open_clip(path, VideoOptions(**take.provenance["video"]))
+        return open_clip(path, VideoOptions(**take.provenance["video"])).frames()
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -383,8 +422,14 @@ def _holds(stored: Path, fingerprint: str) -> bool:
         return False
 
 
+def _named_files(settings: Settings) -> list[Path]:
+    """The files, named by ``settings``, of which the motion comes beside its source: hands, a map of joints, a pose, a character."""
+    named = (settings.motion_files.hand_poses, settings.motion_files.joint_map, settings.bind.bind_pose, settings.rig.rig)
+    return [path for name in named if name and (path := Path(name)).suffix and path.is_file()]
+
+
 def fetch_parts(settings: Settings, emit: Emit = silent) -> None:
-    """Fetch the bodies and weights that ``settings`` need and are not there yet; nothing is asked of the network otherwise."""
+    """Fetch the bodies and weights that a video needs and are not there yet; nothing is asked of the network otherwise."""
     missing = [state.asset.name for state in list_states(_parts(settings)) if state.state == "missing"]
     if missing:
         emit("stage", take="assets", stage="fetch")
@@ -397,32 +442,6 @@ def _parts(settings: Settings) -> list[str]:
         return body
     landmarks = "pose_landmark_heavy" if settings.pose.quality == "high" else "pose_landmark_full"
     return [*body, "pose_detection", landmarks, "hand_recrop", "hand_landmark_full"]
-
-
-def take_name(source: Path) -> str:
-    """Return what a source's take is called: the source's own name, or for a stored take the name that it was given.
-
-    Cut to fit a file system, with a few digits of its hash, so that two long names stay two.
-    """
-    name = _unicode(_stored_name(source) if source.suffix == ".h5" else source.stem)
-    name = name.strip(" .") or "take"
-    data = name.encode("utf-8")
-    if len(data) <= _MAX_NAME_BYTES:
-        return name
-    return f"{data[:_MAX_NAME_BYTES].decode('utf-8', errors='ignore')}~{hashlib.sha256(data).hexdigest()[:6]}"
-
-
-def _unicode(name: str) -> str:
-    """Return a file's name as every format can hold it: a byte that is no Unicode becomes ``%E9``."""
-    return "".join(f"%{ord(letter) - 0xDC00:02X}" if "\udc80" <= letter <= "\udcff" else letter for letter in name)
-
-
-def _stored_name(source: Path) -> str:
-    try:
-        with open_take(source) as take:
-            return str(take.provenance.get("take") or Path(str(take.attributes["source_name"])).stem)
-    except RigdropError:
-        return source.stem  # converting it says what is wrong with it
 
 
 def person_file(folder: Path, person_id: str, form: Format, options: Any) -> Path:

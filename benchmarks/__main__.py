@@ -32,6 +32,9 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "blender": ("mhr",),
     "landmark_offsets": ("folder",),
     "service": ("folder", "postgres"),
+    "motion_files": ("mhr",),
+    "retarget": ("mhr",),
+    "feet": (),
 }
 
 

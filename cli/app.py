@@ -20,7 +20,7 @@ from .output import print_error
 
 _DEBUG = "--debug"
 _COMMANDS = {
-    "convert": "Convert videos, folders of videos, or a stored take.",
+    "convert": "Convert videos, motion files, folders of them, or a stored take.",
     "watch": "Watch folders, and convert every clip that is dropped into them.",
     "demo": "Render a clip of a moving body and convert it.",
     "inspect": "Show what a video or a take holds.",
@@ -39,6 +39,8 @@ def build_app() -> App:
         app.command(f"{__package__}.{name}:{name}", name=name, help=text)
     app.command(f"{__package__}.jobs:app", name="jobs", help="Show the jobs of rigdrop watch, and cancel or retry them.")
     app.command(f"{__package__}.service:app", name="service", help="Let systemd run rigdrop watch.")
+    app.command(f"{__package__}.apose:app", name="apose", help="Write a rig's bind pose as a file that other tools read.")
+    app.command(f"{__package__}.map:app", name="map", help="Say what the joints of an unknown skeleton mean.")
     app.command(f"{__package__}.assets:app", name="assets", help="List, install, verify and locate bodies and network weights.")
     return app
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ReadError, RigdropError
 from ..files import sha256_of
+from ..ingest.motion_files.registry import is_motion_file, motion_suffixes, reader_of
 from ..ingest.video import VIDEO_SUFFIXES
 from ..motion.store import open_take
-from ..pipeline import take_name
+from ..naming import take_name
 from ..report import read_report
+
+_WRITTEN = frozenset({".glb", ".usd", ".usda", ".usdc", ".usdz"})
 
 
 def expand(inputs: Sequence[str]) -> list[Path]:
-    """Return the files that ``inputs`` name: a file as it is, a folder's videos at any depth, what a pattern finds.
+    """Return the files that ``inputs`` name: a file as it is, a folder's clips at any depth, what a pattern finds.
+
+    A folder that is a motion file itself, with a file for each frame, stays one; its clips are videos and motion files,
+    but no GLB or USD, which are what we write.
 
     Each file once, in the order given, a folder's in the order of their names. Raises `ReadError` where a folder or a
     pattern holds nothing.
@@ -43,10 +50,12 @@ def assign_folders(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]
 def _expand(name: str) -> list[Path]:
     path = Path(name)
     if path.is_dir():
-        videos = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and _is_plain(file, path))
-        if not videos:
-            raise ReadError(f"{path}: found no video in it, expected files like .mp4, .mov or .mkv")
-        return videos
+        if is_motion_file(path):
+            return [path]
+        clips = sorted(_clips_in(path))
+        if not clips:
+            raise ReadError(f"{path}: found no video and no motion file in it, expected files like .mp4, .mov, .npz or .bvh")
+        return clips
     if path.exists() or not glob.has_magic(name):
         return [path]
     matches = sorted(Path(match) for match in glob.glob(name, recursive=True))
@@ -56,8 +65,29 @@ def _expand(name: str) -> list[Path]:
     return files
 
 
-def _is_plain(file: Path, folder: Path) -> bool:
-    return file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+def _clips_in(folder: Path) -> Iterator[Path]:
+    """Yield the clips below a folder, and the folders there that are motion files; nothing hidden."""
+    for name, folders, files in os.walk(folder):
+        here = Path(name)
+        if here != folder and is_motion_file(here):
+            folders.clear()
+            yield here
+            continue
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        yield from (here / file for file in files if not file.startswith(".") and (here / file).is_file() and _is_clip(here / file))
+
+
+def _is_clip(file: Path) -> bool:
+    """Tell whether a file in a folder is meant: among data sets' motion files lie others that are called like them."""
+    suffix = file.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return True
+    if suffix not in motion_suffixes() - _WRITTEN:
+        return False
+    try:
+        return reader_of(file) is not None
+    except ReadError:
+        return True  # converting it says what is wrong with it
 
 
 def _candidates(folder: Path) -> Iterator[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from ..errors import SettingsError
 
@@ -15,8 +14,9 @@ DEFAULT_FORMATS = ("glb-skeletal", "glb-baked", "usd-skel")
 class RigOptions:
     """The rig that is driven."""
 
-    rig: Literal["unreal", "mixamo", "anny", "mhr"] = "unreal"
-    """Skeleton and body: Unreal's names, Mixamo's, Anny's own 163 joints, or the Momentum Human Rig."""
+    rig: str = "auto"
+    """Skeleton and body: unreal, ue5, mixamo, vrm, smplx, smplh, anny, mhr; or your own character's .glb or .usd. auto takes
+    the one that a motion file brings, else unreal."""
     mhr: Path | None = None
     """Folder that holds the Momentum Human Rig's files, for --rig mhr."""
 

@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import CycloptsError, Group, Parameter
 
+from ..convert.clean import CleanOptions
+from ..convert.contacts import FeetOptions
+from ..convert.finish import BindOptions
 from ..convert.fit import FitOptions
 from ..convert.hands import HandOptions
+from ..convert.place import PlaceOptions
+from ..convert.retarget import RetargetOptions
 from ..convert.rigs.body_options import BodyOptions
 from ..convert.root import CameraOptions
 from ..convert.smooth import SmoothOptions
 from ..errors import SettingsError, UsageError
 from ..formats.registry import available_formats
+from ..ingest.motion_files.options import MotionFileOptions
 from ..ingest.people.options import PeopleOptions
 from ..ingest.pose.options import PoseOptions
 from ..ingest.video_options import VideoOptions
@@ -54,11 +60,12 @@ else:
     )
 
 
-MOTION_STAGES = ("video", "people", "pose", "rig", "body", "camera", "fit", "hands", "smooth")
+MOTION_STAGES = ("video", "people", "pose", "motion_files", "rig", "body", "camera", "fit", "hands", "smooth", "clean", "feet",
+                 "retarget", "bind", "place")
 
 
 # Stages whose options' names would say something else on their own: --height is a person's.
-_PREFIXES = {"body": "body", "preview": "picture"}
+_PREFIXES = {"body": "body", "retarget": "retarget", "preview": "picture"}
 
 
 @dataclass(frozen=True)
@@ -71,10 +78,16 @@ class Settings:
     video: Annotated[VideoOptions, _group("Video")] = field(default_factory=VideoOptions)
     people: Annotated[PeopleOptions, _group("People")] = field(default_factory=PeopleOptions)
     pose: Annotated[PoseOptions, _group("Pose")] = field(default_factory=PoseOptions)
+    motion_files: Annotated[MotionFileOptions, _group("Motion files")] = field(default_factory=MotionFileOptions)
     camera: Annotated[CameraOptions, _group("Camera and ground")] = field(default_factory=CameraOptions)
     fit: Annotated[FitOptions, _group("Fit")] = field(default_factory=FitOptions)
     hands: Annotated[HandOptions, _group("Hands")] = field(default_factory=HandOptions)
     smooth: Annotated[SmoothOptions, _group("Smooth")] = field(default_factory=SmoothOptions)
+    clean: Annotated[CleanOptions, _group("Clean-up of motion files")] = field(default_factory=CleanOptions)
+    feet: Annotated[FeetOptions, _group("Feet")] = field(default_factory=FeetOptions)
+    retarget: Annotated[RetargetOptions, _group("Retarget", _PREFIXES["retarget"])] = field(default_factory=RetargetOptions)
+    bind: Annotated[BindOptions, _group("Bind pose")] = field(default_factory=BindOptions)
+    place: Annotated[PlaceOptions, _group("Place")] = field(default_factory=PlaceOptions)
     formats: Annotated[FormatSettings, _group("Formats")] = field(default_factory=FormatSettings)
     preview: Annotated[PreviewOptions, _group("Preview", _PREFIXES["preview"])] = field(default_factory=PreviewOptions)
 

@@ -78,6 +78,16 @@ class Performance:
         return self.T_world_joint[..., :3, 3]
 
 
+def moved(performance: Performance, T_new_old: Floats) -> Performance:
+    """Return the person moved by a rigid ``T_new_old`` (4,4), world: joints without a parent move, and all that hangs from them."""
+    roots = np.flatnonzero(performance.rig.joint_parents < 0)
+    scale = None if performance.scale is None else performance.scale[:, roots]
+    quat, translation = performance.quat_xyzw.copy(), performance.translation_m.copy()
+    T_world_root = T_new_old @ local_matrices(quat[:, roots], translation[:, roots], scale)
+    quat[:, roots], translation[:, roots], _ = decompose(T_world_root)
+    return performance.with_turns(quat, translation)
+
+
 def rest_performance(rig: Rig, times_s: Floats) -> Performance:
     """Return somebody who stands in the rig's rest pose for all of ``times_s``, with everything known."""
     quat, translation, scale = decompose(rig.skeleton.rest_local)

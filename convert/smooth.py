@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..motion.rotations import quat_continuous, quat_inverse, quat_multiply, quat_normalize, quat_slerp, quat_to_rotvec, rotvec_to_quat
+from ..motion.rotations import quat_inverse, quat_multiply, quat_normalize, quat_to_rotvec, rotvec_to_quat
+from .fill import whole_places, whole_turns
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -41,19 +42,21 @@ def smooth_turns(quat_xyzw: Array, times_s: Array, seen: Mask, options: SmoothOp
     ``least_s`` is the narrowest window's standard deviation, for values whose noise is not like a sensor's: it comes in
     bursts, so that a quiet moment says nothing of the next one.
     """
-    options, mask = options or SmoothOptions(), _full_mask(seen, quat_xyzw.shape[:2])
-    smoothed = np.empty(quat_xyzw.shape)
+    options = options or SmoothOptions()
+    filled, mask = whole_turns(quat_xyzw, times_s, seen)
+    smoothed = np.empty(filled.shape)
     for some in _few_joints(*mask.shape):
-        smoothed[:, some] = _smooth_turns(quat_xyzw[:, some], times_s, mask[:, some], options.smooth, least_s)
+        smoothed[:, some] = _smooth_turns(filled[:, some], times_s, mask[:, some], options.smooth, least_s)
     return smoothed
 
 
 def smooth_places(places_m: Array, times_s: Array, seen: Mask, options: SmoothOptions | None = None) -> Array:
     """Smooth places (F,N,3), metres, as `smooth_turns` does rotations."""
-    options, mask = options or SmoothOptions(), _full_mask(seen, places_m.shape[:2])
-    smoothed = np.empty(places_m.shape)
+    options = options or SmoothOptions()
+    filled, mask = whole_places(places_m, times_s, seen)
+    smoothed = np.empty(filled.shape)
     for some in _few_joints(*mask.shape):
-        smoothed[:, some] = _smooth_places(places_m[:, some], times_s, mask[:, some], options.smooth)
+        smoothed[:, some] = _smooth_places(filled[:, some], times_s, mask[:, some], options.smooth)
     return smoothed
 
 
@@ -64,9 +67,7 @@ def _few_joints(frames: int, joints: int) -> Iterator[slice]:
         yield slice(start, start + some)
 
 
-def _smooth_turns(quat_xyzw: Array, times_s: Array, mask: Mask, strength: float, least_s: float) -> Array:
-    quat, mask = _finite_turns(np.asarray(quat_xyzw, dtype=np.float64), mask)
-    filled = quat_continuous(_filled_turns(quat, mask))
+def _smooth_turns(filled: Array, times_s: Array, mask: Mask, strength: float, least_s: float) -> Array:
     if strength <= 0 or len(filled) < 3:
         return filled
 
@@ -77,10 +78,7 @@ def _smooth_turns(quat_xyzw: Array, times_s: Array, mask: Mask, strength: float,
     return quat_normalize(quat_multiply(filled, rotvec_to_quat(_adaptive(around, times_s, mask, strength, least_s))))
 
 
-def _smooth_places(places_m: Array, times_s: Array, mask: Mask, strength: float) -> Array:
-    places = np.array(places_m, dtype=np.float64)
-    mask = mask & np.isfinite(places).all(-1)
-    filled = _filled_places(places, mask)
+def _smooth_places(filled: Array, times_s: Array, mask: Mask, strength: float) -> Array:
     if strength <= 0 or len(filled) < 3:
         return filled
 
@@ -200,43 +198,3 @@ def _eased(window: Array) -> Array:
     eased = window.copy()
     eased[1:-1] = np.minimum(window[1:-1], 0.25 * window[:-2] + 0.5 * window[1:-1] + 0.25 * window[2:])
     return eased
-
-
-def _full_mask(seen: Mask, shape: tuple[int, ...]) -> Mask:
-    mask = np.asarray(seen, dtype=bool)
-    return np.broadcast_to(mask if mask.ndim == 2 else mask[:, None], shape).copy()
-
-
-def _finite_turns(quat_xyzw: Array, mask: Mask) -> tuple[Array, Mask]:
-    finite = np.asarray(np.isfinite(quat_xyzw).all(-1))
-    length = np.linalg.norm(np.where(finite[..., None], quat_xyzw, 0.0), axis=-1)
-    usable = finite & (length > 1e-6)
-    return quat_normalize(np.where(usable[..., None], quat_xyzw, (0.0, 0.0, 0.0, 1.0))), mask & usable
-
-
-def _neighbours(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
-    """For each value: the frames of the last seen one and the next, (F,J) each, and how far between them it lies, 0…1."""
-    frames = np.arange(len(mask))[:, None]
-    last = np.maximum.accumulate(np.where(mask, frames, -1), axis=0)
-    after = np.minimum.accumulate(np.where(mask, frames, len(mask))[::-1], axis=0)[::-1]
-    before = np.where(last < 0, np.minimum(after, len(mask) - 1), last)
-    after = np.where(after >= len(mask), before, after)
-    share = (frames - before) / np.maximum(after - before, 1)
-    return before, after, np.clip(share, 0.0, 1.0)
-
-
-def _filled_turns(quat_xyzw: Array, mask: Mask) -> Array:
-    """Fill what was not seen: the short way between its seen neighbours; held at the ends; the identity if nothing was."""
-    before, after, share = _neighbours(mask)
-    columns = np.arange(mask.shape[1])
-    filled = quat_slerp(quat_xyzw[before, columns], quat_xyzw[after, columns], share)
-    filled = np.where(mask[..., None], quat_xyzw, filled)
-    return np.where(np.asarray(mask.any(0))[:, None], filled, (0.0, 0.0, 0.0, 1.0))
-
-
-def _filled_places(places_m: Array, mask: Mask) -> Array:
-    before, after, share = _neighbours(mask)
-    columns = np.arange(mask.shape[1])
-    known = np.where(mask[..., None], places_m, 0.0)
-    between = known[before, columns] * (1 - share[..., None]) + known[after, columns] * share[..., None]
-    return np.where(mask[..., None], known, between)

@@ -43,6 +43,8 @@ class MhrMotion:
     expression_params: Floats | None = None  # (F,72)
     joints_m: Floats | None = None  # (F,127,3)
     vertices_m: NDArray[np.float32] | None = None  # (F,V,3), the model's own mesh, where it was asked for
+    faces: NDArray[np.int32] | None = None  # (T,3) of that mesh, where the file has them
+    global_rotations: NDArray[np.float32] | None = None  # (F,127,3,3) as the file has them, often stale: for a check alone
 
     def __post_init__(self) -> None:
         frames = len(self.shape_params)
@@ -52,6 +54,8 @@ class MhrMotion:
         _fits("mhr", "expression_params", self.expression_params, (frames, MHR_EXPRESSIONS))
         _fits("mhr", "joints_m", self.joints_m, (frames, MHR_JOINTS, 3))
         _fits("mhr", "vertices_m", self.vertices_m, (frames, None, 3))
+        _fits("mhr", "faces", self.faces, (None, 3))
+        _fits("mhr", "global_rotations", self.global_rotations, (frames, MHR_JOINTS, 3, 3))
         if self.model_params is None and self.joints_m is None and self.vertices_m is None:
             raise ReadError("mhr: found neither mhr_model_params nor pred_joint_coords nor pred_vertices, expected one of them")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ Progress = Callable[[int, int | None], None]
 
 # Frames that are looked at to find out how much room the motion takes.
 _FRAMES_FOR_BOUNDS = 200
+_GREY = 70
 # A joint has flesh around it.
 _FLESH_M = 0.12
 
@@ -81,6 +82,13 @@ def write_preview(
             if on_progress:
                 on_progress(frame.index + 1, take.frame_count)
     _write_png(sheet_path, contact_sheet(tiles, columns))
+
+
+def empty_frames(take: Take) -> Iterator[Frame]:
+    """Yield pictures for motion that nobody filmed: an even grey, of the size that the take's camera has."""
+    picture = np.full((take.camera.height, take.camera.width, 3), _GREY, dtype=np.uint8)
+    for index, time_s in enumerate(take.times_s):
+        yield Frame(index, float(time_s), picture)
 
 
 def shown_frames(times_s: Array, options: PreviewOptions) -> list[int]:

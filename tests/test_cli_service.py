@@ -17,6 +17,8 @@ from rigdrop.cli.app import build_app, main
 from rigdrop.config.settings import Settings
 from rigdrop.watch.options import WatchOptions
 
+from .privileges import without_privileges
+
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="systemd's paths are POSIX'")
 
 
@@ -149,10 +151,12 @@ def test_installing_again_replaces_ours_and_never_anothers(capsys, tmp_path, inb
     assert _run(capsys, "inbox", "--name", "../x", "--to", "units")[0] == 78
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@POSIX
 def test_who_may_not_write_there_is_told_what_to_do(capsys, tmp_path, inbox):
-    (tmp_path / "units").mkdir(mode=0o500)
-    code, _, err = _run(capsys, "inbox", "--to", "units")
+    (tmp_path / "units").mkdir(mode=0o555)
+    _run(capsys, "inbox", "--print")  # what is imported first is imported by who may read it
+    with without_privileges(tmp_path):
+        code, _, err = _run(capsys, "inbox", "--to", "units")
     assert (code, "with sudo, or add --user" in json.loads(err)["message"]) == (74, True)
 
 

@@ -26,9 +26,10 @@ ROOMS: dict[str, set[str]] = {
     "config": {"ingest", "convert", "formats", "render"},
     "report": {"motion", "formats.verify.report"},
     "journal": set(),
-    "pipeline": {"config", "report", "journal", "motion", "assets", "ingest", "convert", "formats", "render"},
-    "watch": {"pipeline", "report", "config", "motion", "ingest.video", "formats"},
-    "cli": {"watch", "pipeline", "report", "config", "motion", "assets", "ingest", "convert", "formats", "render"},
+    "naming": {"motion"},
+    "pipeline": {"config", "report", "journal", "naming", "motion", "assets", "ingest", "convert", "formats", "render"},
+    "watch": {"pipeline", "naming", "report", "config", "motion", "ingest.video", "ingest.motion_files", "formats"},
+    "cli": {"watch", "pipeline", "naming", "report", "config", "motion", "assets", "ingest", "convert", "formats", "render"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -15,7 +15,8 @@ from rigdrop.config.options import OutputOptions
 from rigdrop.config.settings import Settings, load_settings
 from rigdrop.errors import ReadError, Stopped, WriteError
 from rigdrop.motion.store import read_take, write_take
-from rigdrop.pipeline import Conversion, Known, convert_clip, take_name
+from rigdrop.naming import take_name
+from rigdrop.pipeline import Conversion, Known, convert_clip
 
 from .synthetic import small_take
 

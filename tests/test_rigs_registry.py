@@ -7,11 +7,11 @@ from rigdrop.errors import MissingPartError, SettingsError, UsageError
 
 
 def test_the_rigs_that_users_ask_for_are_there():
-    assert list(RIGS) == ["unreal", "mixamo", "anny", "mhr"]
+    assert list(RIGS) == ["unreal", "mixamo", "anny", "mhr", "smplx", "smplh", "vrm", "ue5"]
 
 
 def test_an_unknown_rig_is_a_usage_error_that_lists_the_known():
-    with pytest.raises(UsageError, match="found 'biped', expected one of unreal, mixamo, anny, mhr"):
+    with pytest.raises(UsageError, match="found 'biped', expected one of unreal, mixamo, anny, mhr, smplx, smplh, vrm, ue5"):
         load_rig("biped")
 
 
@@ -27,6 +27,6 @@ def test_a_trait_out_of_range_is_a_settings_error(value):
         BodyOptions(muscle=value)
 
 
-@pytest.mark.parametrize("name", ["unreal", "mixamo", "anny"])
+@pytest.mark.parametrize("name", ["unreal", "mixamo", "anny", "smplx", "smplh", "vrm", "ue5"])
 def test_a_rig_is_named_after_its_key(name, anny_folder):
     assert load_rig(name).name == name

@@ -11,7 +11,7 @@ import pytest
 from rigdrop.cli.sources import assign_folders, expand
 from rigdrop.errors import ReadError
 from rigdrop.files import sha256_of
-from rigdrop.pipeline import take_name
+from rigdrop.naming import take_name
 
 
 def _touch(*paths: Path) -> None:

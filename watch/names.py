@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import unicodedata
 
+from ..ingest.motion_files.registry import motion_suffixes
 from ..ingest.video import VIDEO_SUFFIXES
 
-INPUT_SUFFIXES = VIDEO_SUFFIXES | {".h5"}
+INPUT_SUFFIXES = VIDEO_SUFFIXES | motion_suffixes() | {".h5"}
 SIDECAR_SUFFIX = ".toml"
 # Directly under a watched folder, and never looked into: what is done, what failed, and what the service needs itself.
 DONE, FAILED, SERVICE = "done", "failed", ".rigdrop"

@@ -26,7 +26,7 @@ class Prober:
         self._child = Child("prober", 0.0, __name__, grace_s=_GRACE_S, idle_s=idle_s, environment=environment)
 
     def probe(self, path: Path, timeout_s: float) -> str | None:
-        """Return why ``path`` does not open as a video, or as a stored take; nothing where it does.
+        """Return why ``path`` does not open as a video, a motion file or a stored take; nothing where it does.
 
         A look that takes ``timeout_s`` seconds, or ends the process, is such a reason. Raises `Stopped` after `stop`.
         """
@@ -56,7 +56,7 @@ class Prober:
 
 
 def run_step(step: str, job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
-    """Look into the file ``path`` of ``job``: as far as its first picture, or a take's header. Raises `ReadError`."""
+    """Look into the file ``path`` of ``job``: its first picture, a take's header, a motion file's first frame. Raises `ReadError`."""
     path = Path(job["path"])
     if path.suffix == ".h5":
         from ..motion.store import open_take
@@ -64,6 +64,14 @@ def run_step(step: str, job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
         emit("imported")  # the time for that is not the file's
         with open_take(path):
             return {}
+    from ..ingest.motion_files.registry import is_motion_file, read_recording
+
+    if is_motion_file(path):
+        from ..ingest.motion_files.options import MotionFileOptions
+
+        emit("imported")
+        read_recording(path, MotionFileOptions(frame_limit=1))
+        return {}
     from ..ingest.video import open_clip
 
     emit("imported")

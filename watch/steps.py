@@ -12,7 +12,8 @@ from typing import Any
 
 from ..config.settings import Settings
 from ..errors import ReadError
-from ..pipeline import Conversion, Emit, Known, take_name
+from ..naming import take_name
+from ..pipeline import Conversion, Emit, Known
 from .claim import find
 from .job import JobSpec, staging_folder
 from .staging import SCRATCH, reserve_name, sweep

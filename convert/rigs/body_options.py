@@ -9,7 +9,7 @@ from ...errors import SettingsError
 
 @dataclass(frozen=True)
 class BodyOptions:
-    """The body to drive, each trait from 0 to 1; used by the rigs unreal, mixamo and anny."""
+    """The body to drive, each trait from 0 to 1; used by every rig but mhr."""
 
     gender: float = 0.5
     """0 is male, 1 is female."""

@@ -73,25 +73,28 @@ def motion_suffixes() -> frozenset[str]:
 
 
 def reader_of(path: Path) -> Reader | None:
-    """Return the reader whose file or folder ``path`` is; nothing where it is nobody's.
-
-    Raises `ReadError` for a file that is called like a motion file and is not one that we know.
-    """
+    """Return the reader whose file or folder ``path`` is; nothing where it is nobody's. Raises `ReadError` for a broken file."""
     suffix = "/" if path.is_dir() else path.suffix.lower()
-    candidates = [reader for reader in available_readers().values() if suffix in reader.suffixes]
-    for reader in candidates:
-        if reader.is_mine(path):
-            return reader
-    if candidates and suffix != "/":
-        kinds = "; ".join(reader.summary for reader in candidates)
-        raise ReadError(f"{path}: found a {suffix} file that no reader knows, expected one of: {kinds}")
-    return None
+    return next((reader for reader in available_readers().values() if suffix in reader.suffixes and reader.is_mine(path)), None)
+
+
+def is_motion_file(path: Path) -> bool:
+    """Tell whether ``path`` is a motion file, or is called like one; a folder only where it is one."""
+    return path.suffix.lower() in motion_suffixes() if not path.is_dir() else reader_of(path) is not None
+
+
+def expect_reader(path: Path) -> Reader:
+    """Return the reader whose file or folder ``path`` is. Raises `ReadError` where it is not there, or nobody's."""
+    if not path.exists():
+        raise ReadError(f"{path}: found no such file, expected a motion file")
+    reader = reader_of(path)
+    if reader is None:
+        suffix, what = ("/", "folder") if path.is_dir() else (path.suffix.lower(), f"{path.suffix} file")
+        kinds = "; ".join(each.summary for each in available_readers().values() if suffix in each.suffixes)
+        raise ReadError(f"{path}: found a {what} that no reader knows, expected one of: {kinds}")
+    return reader
 
 
 def read_recording(path: Path, options: MotionFileOptions) -> Recording:
     """Return what the motion file says. Raises `ReadError` where it is none, or says what it must not say."""
-    reader = reader_of(path)
-    if reader is None:
-        kinds = "; ".join(each.summary for each in available_readers().values())
-        raise ReadError(f"{path}: found no motion in it, expected one of: {kinds}")
-    return reader.read(path, options)
+    return expect_reader(path).read(path, options)
