@@ -78,7 +78,8 @@ def _solved(tree: MhrTree, places_m: Floats, one_body: bool) -> tuple[Floats, Fl
     params, apart = _without_flips(tree, params, apart, places_m)
     if one_body and len(params) > 1:
         weights = np.concatenate([_told_of_knock(tree, params[block]) for block in blocks])
-        params[:, KNEE_KNOCK] = _weighted_median(params[:, KNEE_KNOCK], np.where(_stuck(apart), 0, weights))
+        # A frame that ends in a flat valley, micrometres off, tells less than one that ends at the bottom.
+        params[:, KNEE_KNOCK] = _weighted_median(params[:, KNEE_KNOCK], np.where(_stuck(apart), 0, weights / (apart**2 + _CLOSE_M**2)))
         for block in blocks:
             params[block], apart[block] = _settled_in_stages(tree, params[block], places_m[block], _TURNS, (0.0,))
     return params, apart

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -23,10 +23,22 @@ _AXES = 3
 
 
 @dataclass(frozen=True, eq=False)
+class _Reach:
+    """The D channels of joints that some parameters change, and which of K joints they move."""
+
+    mover: Indices  # (D,), the joint
+    channel: Indices  # (D,), of its seven
+    under: NDArray[np.bool_]  # (D,K), hangs under the mover
+    hangs: NDArray[np.bool_]  # (D,K), the same, or is the mover itself
+    share: Floats  # (D,P), how much of each parameter a channel takes
+
+
+@dataclass(frozen=True, eq=False)
 class MhrTree:
     """The model's joint tree with its parameters' reach."""
 
     model: MhrModel
+    _reaches: dict[tuple[bytes, bytes], _Reach] = field(default_factory=dict)
 
     @cached_property
     def turns(self) -> NDArray[np.bool_]:
@@ -79,7 +91,7 @@ class MhrTree:
     def base(self, T_world_joint: Floats, joints: Indices) -> tuple[Floats, Floats]:
         """Return in what frame the joints (N,) turn: rotations (F,N,3,3) to the world, and the scale (F,N) above them."""
         linear = T_world_joint[..., :3, :3][:, np.maximum(self.model.rig.joint_parents[joints], 0)]
-        scale = np.cbrt(np.linalg.det(linear))
+        scale = np.linalg.norm(linear[..., 0], axis=-1)
         return linear / scale[..., None, None] @ self.R_pre[joints], scale
 
     def gradient(self, model_params: Floats, T_world_joint: Floats, joints: Indices, parameters: Indices) -> Floats:
@@ -88,20 +100,30 @@ class MhrTree:
         Motion about a point: a joint's shift moves all that hangs on it, its turn about an axis moves them by
         ``axis × (place − joint)``, its scale by ``ln 2 · (place − joint)``.
         """
-        mover, channel = np.nonzero((self.model.transform[:, :, parameters] != 0).any(axis=2))
-        useful = (self.below | np.eye(len(self.below), dtype=bool))[mover][:, joints].any(axis=1)
-        mover, channel = mover[useful], channel[useful]
+        reach = self._reach_of(joints, parameters)
+        mover, channel = reach.mover, reach.channel
         places = T_world_joint[..., :3, 3]
-        arm = (places[:, joints][:, None] - places[:, mover][:, :, None]) * self.below[mover][:, joints][..., None]
+        arm = (places[:, joints][:, None] - places[:, mover][:, :, None]) * reach.under[..., None]
         moves = np.empty(arm.shape)  # (F,D,K,3)
         shift, turn, grow = channel < _AXES, (channel >= _AXES) & (channel < 2 * _AXES), channel == 2 * _AXES
-        hangs = (self.below[mover] | (np.arange(len(self.below)) == mover[:, None]))[:, joints]
-        moves[:, shift] = self._shifts(T_world_joint, mover[shift], channel[shift])[:, :, None] * hangs[shift][..., None]
+        moves[:, shift] = self._shifts(T_world_joint, mover[shift], channel[shift])[:, :, None] * reach.hangs[shift][..., None]
         axis = self._axes(model_params, T_world_joint, mover[turn], channel[turn] - _AXES)
-        moves[:, turn] = np.cross(axis[:, :, None], arm[:, turn])
+        moves[:, turn] = _cross(axis[:, :, None], arm if turn.all() else arm[:, turn])
         moves[:, grow] = np.log(2) * arm[:, grow]
         by_mover = np.swapaxes(moves.reshape(len(moves), len(mover), -1), 1, 2)
-        return np.asarray(by_mover @ self.model.transform[mover, channel][:, parameters])
+        return np.asarray(by_mover @ reach.share)
+
+    def _reach_of(self, joints: Indices, parameters: Indices) -> _Reach:
+        """What of the tree is the same in every step of a solve for the same joints and parameters."""
+        key = joints.tobytes(), parameters.tobytes()
+        if key not in self._reaches:
+            mover, channel = np.nonzero((self.model.transform[:, :, parameters] != 0).any(axis=2))
+            hangs = (self.below | np.eye(len(self.below), dtype=bool))[mover][:, joints]
+            useful = hangs.any(axis=1)
+            mover, channel = mover[useful], channel[useful]
+            share = self.model.transform[mover, channel][:, parameters]
+            self._reaches[key] = _Reach(mover, channel, self.below[mover][:, joints], hangs[useful], share)
+        return self._reaches[key]
 
     def _shifts(self, T_world_joint: Floats, mover: Indices, axis: Indices) -> Floats:
         """World directions (F,D,3), scaled, of the axes along which joints are shifted: their parents'."""
@@ -117,3 +139,12 @@ class MhrTree:
         about_z = np.stack([none, none, none + 1], axis=-1)
         local = np.choose(axis[:, None], (about_x, about_y, about_z))
         return np.asarray((self.base(T_world_joint, mover)[0] @ local[..., None])[..., 0])
+
+
+def _cross(left: Floats, right: Floats) -> Floats:
+    """The cross product of vectors (…,3): NumPy's own takes twice as long on few of them."""
+    turned = np.empty(np.broadcast_shapes(left.shape, right.shape))
+    for i in range(_AXES):
+        j, k = (i + 1) % _AXES, (i + 2) % _AXES
+        np.subtract(left[..., j] * right[..., k], left[..., k] * right[..., j], out=turned[..., i])
+    return turned

@@ -23,17 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ReadError
-from .video_options import MAX_RATE, VideoOptions
+from .video_options import MAX_RATE, VideoOptions, known_rate
 
 # What a file's name ends in where it is taken for a video without being asked for by name.
 VIDEO_SUFFIXES = {
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts",
     ".webm", ".wmv", ".y4m",
 }
-# Rates that cameras and studios use; a measured average is one of these when it is within 0.02 % (24 and 23.976 differ by 0.1 %).
-_NTSC_RATES = tuple(Fraction(nominal * 1000, 1001) for nominal in (24, 30, 48, 60, 120, 240))
-_FILM_RATES = tuple(Fraction(rate) for rate in (*range(1, 31), 48, 50, 60, 72, 90, 96, 100, 120, 144, 200, 240))
-_RATE_TOLERANCE = 2e-4
 _FALLBACK_RATE = Fraction(25)
 # A step back in time of more than this is a new beginning (a joined or wrapped stream), not a picture out of place.
 _NEW_BEGINNING_S = 0.5
@@ -108,7 +104,7 @@ def open_clip(path: Path | str, options: VideoOptions | None = None) -> Clip:
             raise ReadError(f"{path}: video: found no picture that can be decoded, expected at least one; record or export the file again")
         width, height = first.upright_size()
         return Clip(
-            path=path, width=width, height=height, fps=_nominal_rate(stream) if options.fps is None else _exact_rate(options.fps),
+            path=path, width=width, height=height, fps=options.rate or _nominal_rate(stream),
             duration_s=_duration_s(container, stream), timecode=_timecode(container), focal_px=_focal_px(container, width, height),
             options=options, frames_in_file=stream.frames or None,
         )
@@ -339,18 +335,10 @@ def _nominal_rate(stream: Any) -> Fraction:
     """Return the exact nominal rate: the container's base rate where the average agrees with it, else the average."""
     average, base = stream.average_rate or stream.guessed_rate, stream.base_rate
     if not average or not 0 < average <= MAX_RATE:
-        return _exact_rate(base) if base and 0 < base <= MAX_RATE else _FALLBACK_RATE
+        return known_rate(base) if base and 0 < base <= MAX_RATE else _FALLBACK_RATE
     # The average of a short clip is off by up to a frame; the base rate is exact for constant rates and nonsense for others.
     agrees = base is not None and abs(base / average - 1) < 1e-2
-    return _exact_rate(base if agrees else average)
-
-
-def _exact_rate(rate: float | Fraction) -> Fraction:
-    """Return the rate that a number stands for: 59.94 is 60000/1001, and 12.5 is itself."""
-    if isinstance(rate, Fraction) and rate in _NTSC_RATES + _FILM_RATES:
-        return rate
-    known = min(_NTSC_RATES + _FILM_RATES, key=lambda candidate: abs(candidate / Fraction(rate) - 1))
-    return known if abs(float(known) / float(rate) - 1) < _RATE_TOLERANCE else Fraction(rate).limit_denominator(100_000)
+    return known_rate(base if agrees else average)
 
 
 def _duration_s(container: Any, stream: Any) -> float | None:

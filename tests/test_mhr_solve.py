@@ -69,7 +69,7 @@ def test_the_mesh_follows_where_joints_tell_how_it_turns(model, samples):
 
 
 def test_a_clip_is_solved_frame_by_frame_with_one_body(model, samples):
-    truth = _clip(model, samples[0], 40)
+    truth = _clip(model, samples[0], 16)
     joints_m = model.joints_m(truth).astype(np.float32)
     solved = solve_parameters(model, joints_m)
     assert solved.apart_m.max() < EXACT_M
@@ -82,7 +82,7 @@ def test_a_clip_is_solved_frame_by_frame_with_one_body(model, samples):
 
 def test_limbs_that_swing_through_straight_do_not_flip(model, samples):
     """A straight arm has two ways to bend, half a turn of the upper arm apart: both meet the joints, one pops."""
-    truth = _clip(model, samples[1], 60)[30:]
+    truth = _clip(model, samples[1], 60)[10:22]  # solved frame by frame, six of these pop by half a turn
     solved = solve_parameters(model, model.joints_m(truth).astype(np.float32))
     ours, theirs = (model.local(params)[0] for params in (solved.model_params, truth))
     turned, real = (2 * np.arccos(np.clip(np.abs(np.sum(quat[1:] * quat[:-1], axis=-1)), 0, 1)).max() for quat in (ours, theirs))
@@ -90,15 +90,15 @@ def test_limbs_that_swing_through_straight_do_not_flip(model, samples):
 
 
 def test_bodies_that_change_from_frame_to_frame_are_met_one_by_one(model, samples):
-    truth = _clip(model, samples[1], 6)
-    truth[:, 139:151] += np.random.default_rng(2).normal(0, 0.05, (6, 12))
+    truth = _clip(model, samples[1], 3)
+    truth[:, 139:151] += np.random.default_rng(2).normal(0, 0.05, (3, 12))
     joints_m = model.joints_m(truth)
     assert solve_parameters(model, joints_m, one_body=False).apart_m.max() < EXACT_M
     assert solve_parameters(model, joints_m, one_body=True).apart_m.max() > 1e-3  # held to one body, they can't be
 
 
 def test_poses_anywhere_within_the_joints_limits_are_found(model, samples, limits):
-    rng, frames = np.random.default_rng(0), 16
+    rng, frames = np.random.default_rng(0), 11
     low, high = limits
     parameters = rng.uniform(low, high, (frames, 204))
     parameters[:, 3:6] = rng.uniform(-3, 3, (frames, 3))
@@ -110,11 +110,11 @@ def test_poses_anywhere_within_the_joints_limits_are_found(model, samples, limit
 
 
 def test_elbows_and_knees_bend_forward_with_twists_that_people_have(model, samples):
-    truth = _clip(model, samples[0], 12)
+    truth = _clip(model, samples[0], 6)
     names = model.rig.joint_names
     truth[:, 130:136] = 0
     hinges = {36: "r_lowarm", 46: "l_lowarm", 53: "r_lowleg", 62: "l_lowleg"}
-    truth[:, list(hinges)] = np.linspace(0.3, 2.0, 12)[:, None]
+    truth[:, list(hinges)] = np.linspace(0.3, 2.0, 6)[:, None]
     solved = solve_parameters(model, model.joints_m(truth)).model_params
     for parameter, name in hinges.items():
         bend = model.joint_parameters(solved)[:, names.index(name), 5]
@@ -123,12 +123,12 @@ def test_elbows_and_knees_bend_forward_with_twists_that_people_have(model, sampl
 
 
 def test_frames_with_a_gap_stay_unknown_and_change_no_other(model, samples):
-    joints_m = model.joints_m(_clip(model, samples[0], 5))
+    joints_m = model.joints_m(_clip(model, samples[0], 4))
     whole = solve_parameters(model, joints_m)
     joints_m[2, 77, 1] = np.nan
     with_gap = solve_parameters(model, joints_m)
     assert np.isnan(with_gap.model_params[2]).all() and np.isnan(with_gap.apart_m[2])
-    others = [0, 1, 3, 4]
+    others = [0, 1, 3]
     np.testing.assert_allclose(model.joints_m(with_gap.model_params[others]), model.joints_m(whole.model_params[others]), atol=2 * EXACT_M)
 
 

@@ -310,7 +310,8 @@ def test_faces_are_kept_with_the_vertices(tmp_path):
 
 
 @pytest.mark.parametrize(("faces", "said"), [
-    ([[0, 1, 20]], "found 0 to 20, expected 0 to 19, as there are vertices"), ([[0, 1, 2, 3]], r"found int64 \(1, 4\), expected whole numbers"),
+    ([[0, 1, 20]], "found 0 to 20, expected 0 to 19, as there are vertices"),
+    ([[0, 1, 2, 3]], r"found int64 \(1, 4\), expected whole numbers"),
     ([[0.0, 1, 2]], r"found float64 \(1, 3\), expected whole numbers"),
 ])
 def test_faces_that_are_none_are_an_error(tmp_path, faces, said):

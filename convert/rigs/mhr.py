@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 MODEL_FILE = "mhr_model.pt"
 METRES_PER_UNIT = 0.01
+HOW_TO_GET = "get assets.zip of facebookresearch/MHR's release v1.0 and name its folder with --mhr DIR"
+"""What to do where the model isn't there."""
 # The file's float32 inverse bind and our kinematics of its offsets differ by rounding alone: 1e-6 seen.
 _BIND_TOLERANCE_M = 1e-5
 
@@ -57,7 +59,7 @@ def read_mhr(folder: Path) -> MhrFile:
     """Read MHR's file without torch and without running any of its code. Raises as `load_mhr` does."""
     path = Path(folder) / MODEL_FILE
     if not path.is_file():
-        raise MissingPartError(f"{path}: found no such file, expected MHR's release there; name its folder with --mhr DIR or RIGDROP_MHR")
+        raise MissingPartError(f"{path}: found no such file, expected MHR's release there; {HOW_TO_GET} or RIGDROP_MHR")
     try:
         return MhrFile(path, **_arrays(ptloader.load(path, weights_only=True)))
     except (AttributeError, KeyError, ValueError, OSError, RuntimeError) as error:

@@ -7,10 +7,12 @@ Facts and formulas: Meta's MHR release v1.0 (Apache-2.0). A joint's local transf
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from ...errors import ReadError
 from ...ingest.recording import MHR_EXPRESSIONS, MHR_PARAMETERS, MHR_SHAPES
@@ -35,12 +37,18 @@ class MhrModel:
     transform: Floats  # (J,7,204), to tx ty tz metres, rx ry rz radians, log2 of scale
     shape_vectors_m: NDArray[np.float32]  # (45,V,3)
     expression_vectors_m: NDArray[np.float32]  # (72,V,3)
+    folder: Path | None = None  # where it was read from: pose correctives lie beside it
 
     def joint_parameters(self, model_params: Floats) -> Floats:
         """Return tx ty tz (m) rx ry rz (rad) and log2 of scale (…,J,7) for parameters (…,204)."""
-        joints = len(self.offsets_m)
-        values = np.asarray(model_params, dtype=np.float64) @ self.transform.reshape(joints * 7, MHR_PARAMETERS).T
-        return np.asarray(values.reshape(*values.shape[:-1], joints, 7))
+        params = np.asarray(model_params, dtype=np.float64)
+        values = (self._sparse_transform @ params.reshape(-1, MHR_PARAMETERS).T).T
+        return np.ascontiguousarray(values).reshape(*params.shape[:-1], len(self.offsets_m), 7)
+
+    @cached_property
+    def _sparse_transform(self) -> csr_matrix:
+        """The transform (7J,204): a joint's value hangs on two of the parameters or three."""
+        return csr_matrix(self.transform.reshape(-1, MHR_PARAMETERS))
 
     def local(self, model_params: Floats) -> tuple[Floats, Floats, Floats]:
         """Return quat_xyzw (…,J,4), translation_m (…,J,3) and scale (…,J), relative to the parents, for parameters (…,204)."""
@@ -82,7 +90,8 @@ def model_of(parts: MhrFile) -> MhrModel:
     transform = parts.parameter_transform[:, :MHR_PARAMETERS].reshape(len(rig.joint_names), 7, MHR_PARAMETERS).copy()
     transform[:, :3] *= METRES_PER_UNIT
     return MhrModel(rig, parts.offsets * METRES_PER_UNIT, quat_normalize(parts.rotations_xyzw), transform,
-                    parts.shape_vectors * np.float32(METRES_PER_UNIT), parts.expression_vectors * np.float32(METRES_PER_UNIT))
+                    parts.shape_vectors * np.float32(METRES_PER_UNIT), parts.expression_vectors * np.float32(METRES_PER_UNIT),
+                    parts.path.parent)
 
 
 def _check_sizes(parts: MhrFile) -> None:
@@ -102,8 +111,8 @@ def _check_sizes(parts: MhrFile) -> None:
 def _euler_to_quat(angles_rad: Floats) -> Floats:
     """Return Rz·Ry·Rx as xyzw quaternions (…,4) for the angles rx, ry, rz (…,3)."""
     half = 0.5 * angles_rad
-    sine, cosine, none = np.sin(half), np.cos(half), np.zeros(half.shape[:-1])
-    x = np.stack([sine[..., 0], none, none, cosine[..., 0]], axis=-1)
-    y = np.stack([none, sine[..., 1], none, cosine[..., 1]], axis=-1)
-    z = np.stack([none, none, sine[..., 2], cosine[..., 2]], axis=-1)
-    return quat_multiply(z, quat_multiply(y, x))
+    (sx, sy, sz), (cx, cy, cz) = (np.moveaxis(function(half), -1, 0) for function in (np.sin, np.cos))
+    quat = np.empty((*half.shape[:-1], 4))
+    quat[..., 0], quat[..., 1] = sx * cy * cz - cx * sy * sz, cx * sy * cz + sx * cy * sz
+    quat[..., 2], quat[..., 3] = cx * cy * sz - sx * sy * cz, cx * cy * cz + sx * sy * sz
+    return quat

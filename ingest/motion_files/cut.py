@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +17,7 @@ from ..video_options import VideoOptions
 T = TypeVar("T")
 
 # Arrays of the values in `recording` that don't begin with frames.
-_STILL = ("betas", "R_world_source", "skeleton", "rig")
+_STILL = ("betas", "R_world_source", "skeleton", "rig", "faces")
 
 
 def cut_recording(recording: Recording, options: VideoOptions, path: Path) -> Recording:
@@ -34,17 +33,17 @@ def cut_recording(recording: Recording, options: VideoOptions, path: Path) -> Re
         end = "the end" if options.end_s is None else f"{options.end_s:g} s"
         raise ReadError(f"{path}: found no frame from {options.start_s:g} s to {end}, expected a part of {first:.3f} to {last:.3f} s")
     actors = tuple(_actor(actor, rows) for actor in recording.actors if actor.visible[rows].any())
-    fps = recording.fps if options.fps is None else min(Fraction(options.fps).limit_denominator(1001), recording.fps)
+    fps = min(options.rate or recording.fps, recording.fps)
     camera = None if recording.camera is None else _camera(recording.camera, rows)
     return replace(recording, times_s=recording.times_s[rows], fps=fps, actors=actors, camera=camera)
 
 
 def _rows(times_s: NDArray[np.float64], options: VideoOptions) -> NDArray[np.intp]:
     inside = np.flatnonzero((times_s >= options.start_s) & (times_s < (np.inf if options.end_s is None else options.end_s)))
-    if options.fps is None or len(inside) < 2:
+    if options.rate is None or len(inside) < 2:
         return inside
-    kept = times_s[inside]
-    wanted = np.arange(kept[0], kept[-1] + 1e-6, 1 / options.fps)
+    kept, step_s = times_s[inside], float(1 / options.rate)
+    wanted = np.arange(kept[0], kept[-1] + 1e-6, step_s)
     after = np.clip(np.searchsorted(kept, wanted), 1, len(kept) - 1)
     nearest = np.where(wanted - kept[after - 1] <= kept[after] - wanted, after - 1, after)
     return np.asarray(inside[np.unique(nearest)])

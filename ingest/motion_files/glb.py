@@ -68,8 +68,9 @@ def read_body(path: Path, joint_map: Path | None = None) -> Rig:
         skins = {node.skin for node in nodes.all if node.mesh is not None and node.skin is not None}
         puppets = [puppet for puppet in _puppets(nodes) if skins & set(puppet.skins)] if skins else []
         if len(puppets) != 1:
-            named = f"{len(puppets)} skeletons with meshes ({', '.join(puppet.name for puppet in puppets)})" if puppets else "no skinned mesh"
-            raise ReadError(f"{path}: skins: found {named}, expected one character; export its armature and its meshes, nothing else")
+            names = ", ".join(puppet.name for puppet in puppets)
+            found = f"{len(puppets)} skeletons with meshes ({names})" if puppets else "no skinned mesh"
+            raise ReadError(f"{path}: skins: found {found}, expected one character; export its armature and its meshes, nothing else")
         puppet = puppets[0]
         rest, meshes = _bind(nodes, puppet, joint_map)
         rig, warned = _rig(nodes.content, puppet, rest, meshes)

@@ -25,7 +25,21 @@ from .continuity import follow_people
 from .options import MotionFileOptions
 from .rates import even_times
 from .sam3d_rows import (
-    EXPRESSION, FOCAL, JOINTS, MODEL, PLACE, RAW, ROTATIONS, SHAPE, THERE, TRACK, TRUTHS, VERTICES, Rows, numbered_files, read_rows,
+    EXPRESSION,
+    FOCAL,
+    JOINTS,
+    MODEL,
+    PLACE,
+    RAW,
+    ROTATIONS,
+    SHAPE,
+    THERE,
+    TRACK,
+    TRUTHS,
+    VERTICES,
+    Rows,
+    numbered_files,
+    read_rows,
 )
 
 _DEFAULT_RATE = Fraction(30)

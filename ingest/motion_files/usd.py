@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 
 _MAGIC = (b"PXR-USDC", b"#usda", b"PK\x03\x04")
 _EVERYTHING = Usd.TraverseInstanceProxies()
+# What has time samples and no value beside them, as a program's scene that may move, rests where it is first.
+_AT_REST = Usd.TimeCode.EarliestTime()
 _ANIMATED = ("translations", "rotations", "scales")
 
 
@@ -262,7 +264,7 @@ def _rest(path: Path, puppet: _Puppet, joint_map: Path | None) -> Rest:
     if in_skel is None or len(in_skel) != count:
         raise ReadError(f"{path}: {puppet.prim.GetPath()}: found neither restTransforms nor bindTransforms of its {count} joints, "
                         "expected either")
-    world = puppet.worlds([in_skel], [puppet.to_world(Usd.TimeCode.Default())])[0]
+    world = puppet.worlds([in_skel], [puppet.to_world(_AT_REST)])[0]
     return rest_of(f"{path}: {puppet.prim.GetPath()}", puppet.names(), puppet.parents, world, joint_map)
 
 
@@ -292,7 +294,7 @@ def _actor(path: Path, track: int, puppet: _Puppet, codes: Floats, options: Moti
 
 
 def _body(where: str, puppet: _Puppet, rest: Rest) -> UsdBody | None:
-    T_world_skel = puppet.to_world(Usd.TimeCode.Default())
+    T_world_skel = puppet.to_world(_AT_REST)
     bind_world = puppet.worlds([puppet.query.GetJointWorldBindTransforms()], [T_world_skel])[0]
     bind_world[:, :3, :3] /= rest.scale[:, None, None]
     return body_of(where, puppet.name, rest.skeleton, bind_world, T_world_skel, puppet.joints, puppet.added, puppet.skins)

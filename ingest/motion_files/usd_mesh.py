@@ -74,10 +74,9 @@ def body_of(
     face_materials = [material for part in parts for material in part.materials]
     materials = tuple(dict.fromkeys(material for material in face_materials if material))
     number = {"": -1} | {material: place for place, material in enumerate(materials)}
-    return UsdBody(
-        rig, tuple(part.path for part in parts), np.array(counts, np.int32), np.concatenate([part.points for part in parts]).astype(np.int32),
-        materials, np.array([number[material] for material in face_materials], np.int32),
-    )
+    points = np.concatenate([part.points for part in parts]).astype(np.int32)
+    numbers = np.array([number[material] for material in face_materials], np.int32)
+    return UsdBody(rig, tuple(part.path for part in parts), np.array(counts, np.int32), points, materials, numbers)
 
 
 def _mesh(where: str, skin: Any, T_world_skel: Floats, joints: Sequence[str], added: int) -> _Mesh:
