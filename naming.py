@@ -15,12 +15,13 @@ _GENERIC = {"hmr4d_results"}
 _MAX_NAME_BYTES = 180
 
 
-def take_name(source: Path) -> str:
+def take_name(source: Path, named: Path | None = None) -> str:
     """Return what a source's take is called: the source's own name, or for a stored take the name that it was given.
 
-    Cut to fit a file system, with a few digits of its hash, so that two long names stay two.
+    Cut to fit a file system, with a few digits of its hash, so that two long names stay two. ``named`` is where its owner
+    has it, when it lies elsewhere for the while.
     """
-    name = unicode_name(_stored_name(source) if source.suffix == ".h5" else _own_name(source))
+    name = unicode_name(_stored_name(source) if source.suffix == ".h5" else _own_name(named or source))
     name = name.strip(" .") or "take"
     data = name.encode("utf-8")
     if len(data) <= _MAX_NAME_BYTES:

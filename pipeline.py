@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__
-from .assets import install, list_states
+from .assets import install, list_states, where
 from .config.settings import Settings
 from .convert.character import CharacterOptions, People, fit_people
 from .convert.finish import finish
 from .convert.recorded import RecordedOptions, people_of
 from .convert.rigs.mhr_parameters import MhrModel
 from .convert.rigs.registry import load_mhr_model, load_rig
-from .errors import RigdropError, SettingsError, UsageError, error_with_code
+from .errors import RigdropError, SettingsError, UsageError, WriteError, error_with_code
 from .files import atomic_path, sha256_of
 from .formats.bundle import write_bundle
 from .formats.registry import Format, format_named
@@ -197,7 +197,7 @@ class Conversion:
     def store(self) -> None:
         """Put the take into the folder; from now on the folder is not done until `finish`."""
         target, fitted = self.folder / TAKE_NAME, self._fitted
-        (self.folder / REPORT_NAME).unlink(missing_ok=True)
+        _unlink(self.folder / REPORT_NAME)
         with self._stage("store"):
             if self.is_take:
                 if not (target.exists() and target.samefile(self.source)):
@@ -328,21 +328,31 @@ class Conversion:
 
     def _recorded(self) -> Recording:
         if self._recording is None:
-            whole = read_recording(self.source, self.settings.motion_files)
+            options = self.settings.motion_files
+            # Without MHR's rig there is nothing of its people but their meshes.
+            whole = read_recording(self.source, options if self._mhr_folder else replace(options, keep_vertices=True))
             self._recording = cut_recording(whole, self.settings.video, self.source)
         return self._recording
 
     def _fit(self, seen: Observations | Recording) -> People:
         settings = self.settings
         if isinstance(seen, Recording):
-            recorded = RecordedOptions(rig=settings.rig.rig, level=settings.camera.level, clean=settings.clean, feet=settings.feet,
-                                       retarget=settings.retarget)
-            return people_of(seen, recorded, self._load_rig, self._load_mhr, self._progress("fit"))
+            recorded = RecordedOptions(rig=settings.rig.rig, smpl=settings.smpl.smpl, level=settings.camera.level, clean=settings.clean,
+                                       feet=settings.feet, retarget=settings.retarget, mhr_folder=self._mhr_folder)
+            people = people_of(seen, recorded, self._load_rig, self._load_mhr, self._progress("fit"))
+            for warning in people.details["warnings"]:
+                self._warn(warning)
+            return people
         options = CharacterOptions(camera=settings.camera, fit=settings.fit, hands=settings.hands, smooth=settings.smooth)
         return fit_people(seen, self._load_rig(settings.rig.rig), options, self._progress("fit"))
 
     def _load_rig(self, name: str) -> Rig:
         return load_rig("unreal" if name == "auto" else name, self.settings.body, self.settings.rig.mhr)
+
+    @property
+    def _mhr_folder(self) -> Path | None:
+        """Where MHR's files are, so far as anybody said."""
+        return self.settings.rig.mhr or where("mhr")
 
     def _load_mhr(self) -> MhrModel:
         return load_mhr_model(self.settings.rig.mhr)
@@ -410,6 +420,13 @@ class Conversion:
         self.journal.wrote(path.relative_to(self.folder).as_posix())
         self._keep()
         self.emit("file", take=self.folder.name, file=str(path))
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise WriteError(f"{path}: can't be removed ({error.strerror or error}); choose another --out") from error
 
 
 def _holds(stored: Path, fingerprint: str) -> bool:

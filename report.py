@@ -79,8 +79,16 @@ def describe_person(take: Take, person: Person) -> dict[str, Any]:
         "jitter_10m_s3": round(jitter_10m_s3(positions[:, body], fps), 3),
         "foot_slide_mm_per_frame": None if slide is None else round(slide, 3),
         "bone_drift": bone_drift(positions, _bones_of_the_body(person)),
+        **_worked_on(take, person),
         "files": [],
     }
+
+
+def _worked_on(take: Take, person: Person) -> dict[str, Any]:
+    """What clean-up, and the body that a motion file speaks of, did to somebody: figures that the take keeps for each of its people."""
+    kept = take.provenance.get("fit", {}).get("clean", ())
+    number = [other.id for other in take.people].index(person.id)
+    return dict(kept[number]) if number < len(kept) else {}
 
 
 def describe_file(folder: Path, path: Path) -> dict[str, Any]:

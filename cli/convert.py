@@ -41,7 +41,7 @@ def convert(
     config
         A TOML file with settings; without it ./rigdrop.toml, where there is one.
     preset
-        Settings that go together: blender, draft, high, unreal or web.
+        Settings that go together: blender, draft, high, maya, unity, unreal or web.
     limit
         Convert no more than this many of the files that were found; 0 converts all.
     jobs

@@ -31,7 +31,7 @@ def demo(
     config
         A TOML file with settings; without it ./rigdrop.toml, where there is one.
     preset
-        Settings that go together: blender, draft, high, unreal or web.
+        Settings that go together: blender, draft, high, maya, unity, unreal or web.
     people
         How many people the clip shows, 1 to 4.
     seconds

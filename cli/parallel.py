@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -39,7 +39,7 @@ class Ended:
     error: RigdropError | None = None
 
 
-def convert_all(pairs: Sequence[tuple[Path, Path]], settings: Settings, emit: Emit, jobs: int) -> Iterator[Ended]:
+def convert_all(pairs: Sequence[tuple[Path, Path]], settings: Settings, emit: Emit, jobs: int) -> Generator[Ended]:
     """Yield how each source ended, ``jobs`` at a time, as soon as it has; one at a time they are converted in this process.
 
     Of sources in other processes ``emit`` hears only that they have ended. One whose process dies is an error like

@@ -101,7 +101,8 @@ def _unit(
 
     roots = tuple(inbox.absolute() for inbox in inboxes)
     folder = settings.output.out.absolute()
-    places = {"--out": folder, "--config": config, "--status": options.status, "--mhr": settings.rig.mhr}
+    places = {"--out": folder, "--config": config, "--status": options.status, "--mhr": settings.rig.mhr,
+              "--smpl": settings.smpl.smpl}
     words = [sys.executable, "-P", "-m", "rigdrop", "watch", *map(str, roots)]
     for option, place in places.items():
         words += [] if place is None else [option, str(place.absolute())]

@@ -39,7 +39,7 @@ def watch(
     config
         A TOML file with settings; without it ./rigdrop.toml, where there is one.
     preset
-        Settings that go together: blender, draft, high, unreal or web.
+        Settings that go together: blender, draft, high, maya, unity, unreal or web.
     """
     from ..watch.service import Service  # the database's library, which no other command needs
 

@@ -21,6 +21,7 @@ from ..convert.hands import HandOptions
 from ..convert.place import PlaceOptions
 from ..convert.retarget import RetargetOptions
 from ..convert.rigs.body_options import BodyOptions
+from ..convert.rigs.smpl_options import SmplOptions
 from ..convert.root import CameraOptions
 from ..convert.smooth import SmoothOptions
 from ..errors import SettingsError, UsageError
@@ -60,7 +61,7 @@ else:
     )
 
 
-MOTION_STAGES = ("video", "people", "pose", "motion_files", "rig", "body", "camera", "fit", "hands", "smooth", "clean", "feet",
+MOTION_STAGES = ("video", "people", "pose", "motion_files", "rig", "smpl", "body", "camera", "fit", "hands", "smooth", "clean", "feet",
                  "retarget", "bind", "place")
 
 
@@ -75,6 +76,7 @@ class Settings:
     output: Annotated[OutputOptions, _group("Output")] = field(default_factory=OutputOptions)
     rig: Annotated[RigOptions, _group("Rig")] = field(default_factory=RigOptions)
     body: Annotated[BodyOptions, _group("Body", _PREFIXES["body"])] = field(default_factory=BodyOptions)
+    smpl: Annotated[SmplOptions, _group("Licensed bodies")] = field(default_factory=SmplOptions)
     video: Annotated[VideoOptions, _group("Video")] = field(default_factory=VideoOptions)
     people: Annotated[PeopleOptions, _group("People")] = field(default_factory=PeopleOptions)
     pose: Annotated[PoseOptions, _group("Pose")] = field(default_factory=PoseOptions)
@@ -95,6 +97,9 @@ class Settings:
         for name in self.output.format:
             if name not in available_formats():
                 raise UsageError(f"format: found {name!r}, expected one of {', '.join(sorted(available_formats()))}")
+        if self.output.scene and "usd-skel" not in self.output.format:
+            found = ", ".join(self.output.format)
+            raise UsageError(f"scene: found the formats {found}, expected usd-skel among them, whose stages it holds")
 
     def format_options(self, name: str) -> Any:
         """Return the options of the format ``name``, an object of its own options class."""

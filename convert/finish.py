@@ -14,6 +14,7 @@ from ..errors import SettingsError
 from ..motion.take import Camera, Person
 from .character import People
 from .ik_bones import with_ik_bones
+from .kept_vertices import carried_along
 from .performance import Performance, moved
 from .place import PlaceOptions, place
 from .rest_pose import lead_in, rebound, with_bind_pose
@@ -41,25 +42,19 @@ def finish(people: People, times_s: Floats, bind: BindOptions, placing: PlaceOpt
     """Return people who stand, are bound and begin as asked for, and the times (F,) that their frames have then.
 
     Turning and moving is about whoever is there first, and takes everybody and the camera along. Raises `SettingsError`
-    where root motion is asked of a rig that can't carry it, or what meshes can't show that were kept from the source.
+    where root motion is asked of a rig that can't carry it, or a lead-in of meshes that were kept from the source.
     """
     performances = [Performance.of_motion(person.rig, times_s, person.motion) for person in people.people]
     if not performances or (bind == BindOptions() and placing == PlaceOptions() and not any(_has_ik_bones(each) for each in performances)):
         return people, times_s
-    if any(person.vertices_m is not None for person in people.people):
-        _check_meshes(bind, placing)
     T_new_old = _world_move(performances, placing)
     carried = [place(moved(each, T_new_old), PlaceOptions(root=placing.root)) for each in performances]
     done = [with_ik_bones(lead_in(_bound(each, bind), bind.lead_in)) for each in carried]
     camera = _camera(people.camera, T_new_old, bind.lead_in)
-    persons = tuple(_person(person, each, T_new_old, bind.lead_in) for person, each in zip(people.people, done, strict=True))
-    return replace(people, camera=camera, people=persons), done[0].times_s
-
-
-def _check_meshes(bind: BindOptions, placing: PlaceOptions) -> None:
-    for name, asked in (("lead-in", bind.lead_in), ("root in-place", placing.root == "in-place")):
-        if asked:
-            raise SettingsError(f"{name}: found meshes that were kept from the source, which only show what it did; leave out --keep-vertices")
+    persons = []
+    for person, before, there, last in zip(people.people, performances, carried, done, strict=True):
+        persons.append(_person(person, last, _meshes(person, before, there, bind.lead_in), bind.lead_in))
+    return replace(people, camera=camera, people=tuple(persons)), done[0].times_s
 
 
 def _has_ik_bones(performance: Performance) -> bool:
@@ -91,14 +86,19 @@ def _led(array: NDArray[Any], frames: int) -> NDArray[Any]:
     return np.concatenate([np.repeat(array[:1], frames, axis=0), array]) if frames else array
 
 
-def _person(person: Person, performance: Performance, T_new_old: Floats, frames: int) -> Person:
-    meshes_m = person.vertices_m
-    if meshes_m is not None:
-        meshes_m = (meshes_m @ T_new_old[:3, :3].T + T_new_old[:3, 3]).astype(np.float32)
+def _meshes(person: Person, before: Performance, after: Performance, frames: int) -> NDArray[np.float32] | None:
+    if person.vertices_m is None:
+        return None
+    if frames:
+        raise SettingsError("lead-in: found meshes that were kept from the source, which have no bind pose; leave out --keep-vertices")
+    return carried_along(person.vertices_m, before, after)
+
+
+def _person(person: Person, performance: Performance, meshes_m: NDArray[np.float32] | None, frames: int) -> Person:
     raw = {name: _unseen_first(array, frames) for name, array in person.raw.items()}
     # Some of a body's parameters hold for the whole clip, as betas do.
-    length = person.motion.frame_count
-    params = {name: _unseen_first(array, frames) if array.ndim > 1 and len(array) == length else array for name, array in person.params.items()}
+    by_frame = {name for name, array in person.params.items() if array.ndim > 1 and len(array) == person.motion.frame_count}
+    params = {name: _unseen_first(array, frames) if name in by_frame else array for name, array in person.params.items()}
     return replace(person, rig=performance.rig, motion=performance.to_motion(), vertices_m=meshes_m, raw=raw, params=params)
 
 

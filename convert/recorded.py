@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 from ..errors import ReadError
 from ..ingest.recording import Actor, MhrMotion, Recording, SkeletalMotion, SmplMotion
-from ..motion.kinematics import skin_vertices
 from ..motion.rig import Rig
 from ..motion.take import Camera, Person
+from .bare_mesh import is_bare
 from .bare_rig import bare_rig
 from .character import People
 from .clean import CleanOptions, clean
 from .contacts import FeetOptions, ground_of
-from .embody_mhr import embody_mhr
+from .embody_own import embody_own
 from .embody_smpl import embody_smpl
 from .feet import pin_feet
+from .kept_vertices import kept_vertices, moved_vertices
+from .native_mhr import native_mhr
 from .performance import Performance, moved
 from .retarget import RetargetOptions, retarget
 from .rigs.mhr_parameters import MhrModel
@@ -40,6 +42,8 @@ class RecordedOptions:
     """Everything that turns a motion file into characters."""
 
     rig: str = "auto"
+    smpl: Path | None = None
+    mhr_folder: Path | None = None
     level: bool = True
     clean: CleanOptions = field(default_factory=CleanOptions)
     feet: FeetOptions = field(default_factory=FeetOptions)
@@ -53,37 +57,54 @@ def people_of(
     """Return everybody in ``recording`` on the rig that ``options`` name; `auto` is MHR for MHR's motion, a character's own, else unreal.
 
     Motion that is in a camera's axes keeps these axes, and is moved so that the soles are on the ground and the origin is
-    under whoever is there first. Meshes that the file brought are kept as they are where they fit the rig. Raises `ReadError`
-    where the motion can't be put on a body, `SettingsError` where skeletons don't match, `MissingPartError` where a body is missing.
+    under whoever is there first. Meshes that were kept from the file are as it has them. Raises `ReadError` where the motion
+    can't be put on a body or kept meshes aren't the rig's, `SettingsError` where skeletons don't match, and
+    `MissingPartError` where a body is missing.
     """
     load_rig, load_mhr = cache(load_rig), cache(load_mhr)  # a rig once, for however many people
-    embodied = [_embodied(actor, recording.times_s, load_rig, load_mhr) for actor in recording.actors]
+    natives = [_embodied(actor, recording.times_s, options, load_rig, load_mhr) for actor in recording.actors]
+    embodied = [performance for performance, _, _ in natives]
     T_world_source = _stand(embodied) if _is_in_camera(recording) and options.level and embodied else np.eye(4)
     people, figures = [], []
     for number, (actor, native) in enumerate(zip(recording.actors, embodied, strict=True), start=1):
-        performance, did = clean(native, options.clean)
-        performance = moved(performance, T_world_source)
-        if options.feet.feet:
-            performance = pin_feet(performance, options.feet)
-        rig = _target(actor, options.rig, load_rig)
-        if rig is not None:
-            performance = retarget(performance, rig, options.retarget)
-        people.append(_person(number, actor, performance, _meshes(actor.motion, performance, T_world_source)))
-        figures.append(did)
+        performance, did = _finished(actor, native, options, T_world_source, load_rig)
+        people.append(_person(number, actor, performance, _meshes(actor, performance, T_world_source)))
+        figures.append(did | natives[number - 1][1])
         if on_progress is not None:
             on_progress(number, len(embodied))
     camera = _camera(recording, T_world_source, embodied)
-    return People(camera, tuple(people), {"focal_source": camera.focal_source, "clean": figures})
+    warnings = [warning for _, _, said in natives for warning in said]
+    return People(camera, tuple(people), {"focal_source": camera.focal_source, "clean": figures, "warnings": warnings})
 
 
-def _embodied(actor: Actor, times_s: Floats, load_rig: LoadRig, load_mhr: Callable[[], MhrModel]) -> Performance:
+def _finished(
+    actor: Actor, native: Performance, options: RecordedOptions, T_world_source: Floats, load_rig: LoadRig
+) -> tuple[Performance, dict[str, Any]]:
+    """The motion cleaned, in the world, and on the rig asked for, with the figures of the cleaning; a bare mesh is only moved."""
+    if is_bare(native):
+        return moved(native, T_world_source), {}
+    performance, did = clean(native, options.clean)
+    performance = moved(performance, T_world_source)
+    if options.feet.feet:
+        performance = pin_feet(performance, options.feet)
+    rig = _target(actor, options.rig, load_rig)
+    return performance if rig is None else retarget(performance, rig, options.retarget), dict(did)
+
+
+def _embodied(
+    actor: Actor, times_s: Floats, options: RecordedOptions, load_rig: LoadRig, load_mhr: Callable[[], MhrModel],
+) -> tuple[Performance, dict[str, Any], tuple[str, ...]]:
+    """The motion on the rig of its file, with figures on that rig where there are any, and what to warn of."""
     motion = actor.motion
     if isinstance(motion, MhrMotion):
-        return embody_mhr(actor, times_s, load_mhr())
+        return native_mhr(actor, times_s, options.rig, options.mhr_folder, load_mhr)
     if isinstance(motion, SmplMotion):
-        return embody_smpl(actor, times_s, load_rig("smplx" if motion.model == "smplx" else "smplh"))
+        if options.smpl is not None:
+            performance, figures = embody_own(actor, times_s, options.smpl)
+            return performance, {"smpl": figures}, ()
+        return embody_smpl(actor, times_s, load_rig("smplx" if motion.model == "smplx" else "smplh")), {}, ()
     rig = motion.rig if motion.rig is not None else bare_rig(motion.skeleton, actor.name)
-    return Performance.of_motion(rig, times_s, motion.motion)
+    return Performance.of_motion(rig, times_s, motion.motion), {}, ()
 
 
 def _target(actor: Actor, name: str, load_rig: LoadRig) -> Rig | None:
@@ -93,6 +114,8 @@ def _target(actor: Actor, name: str, load_rig: LoadRig) -> Rig | None:
         return None if own else load_rig("unreal")
     if name == "mhr" and isinstance(actor.motion, MhrMotion):
         return None
+    if isinstance(actor.motion, SmplMotion) and name == actor.motion.model:
+        return None  # on the person's own body where there is a licensed one, else on the standard skeleton of that name
     return load_rig(name)
 
 
@@ -106,7 +129,7 @@ def _is_in_camera(recording: Recording) -> bool:
 def _stand(people: list[Performance]) -> Floats:
     """The move (4,4) that puts whoever is there first over the origin, and the ground under the lowest of all on y = 0."""
     floors = [ground_of(places[person.visible], person.times_s[person.visible]) for person in people
-              if (places := sole_places(person)).size and person.visible.any()]
+              if (places := person.joints_m if is_bare(person) else sole_places(person)).size and person.visible.any()]
     first = min(people, key=lambda person: int(np.argmax(person.visible)))
     frame, pelvis = int(np.argmax(first.visible)), first.rig.skeleton.semantic.get("pelvis", 0)
     T_world_source = np.eye(4)
@@ -122,23 +145,11 @@ def _person(number: int, actor: Actor, performance: Performance, meshes_m: NDArr
     )
 
 
-def _meshes(motion: MhrMotion | SmplMotion | SkeletalMotion, performance: Performance, T_world_source: Floats) -> NDArray[np.float32] | None:
-    """The file's own meshes (F,V,3) in the world, skinned ones where it has none; nothing where it has other meshes than the rig's."""
-    if not isinstance(motion, MhrMotion) or motion.vertices_m is None:
+def _meshes(actor: Actor, performance: Performance, T_world_source: Floats) -> NDArray[np.float32] | None:
+    """The file's own meshes (F,V,3) in the world; nothing where none were kept."""
+    if not isinstance(actor.motion, MhrMotion) or actor.motion.vertices_m is None:
         return None
-    found, rig = motion.vertices_m.shape[1], performance.rig
-    if found != len(rig.vertices_m):
-        warnings.warn(f"pred_vertices: found meshes of {found} vertices, {rig.name} has {len(rig.vertices_m)}: left them out; "
-                      "--rig mhr with the model's files of that level of detail keeps them", stacklevel=2)
-        return None
-    meshes = motion.vertices_m.copy()
-    for frame, mesh in enumerate(meshes):
-        place = mesh + motion.camera_translation_m[frame]
-        if np.isfinite(place).all():
-            meshes[frame] = place @ T_world_source[:3, :3].T + T_world_source[:3, 3]
-        else:
-            meshes[frame] = skin_vertices(rig, performance.T_world_joint[frame : frame + 1])[0]
-    return meshes
+    return moved_vertices(kept_vertices(actor, performance.times_s, performance.rig), T_world_source)
 
 
 def _params(motion: MhrMotion | SmplMotion | SkeletalMotion) -> Mapping[str, NDArray[Any]]:

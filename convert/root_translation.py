@@ -50,7 +50,7 @@ def steady_depth(performance: Performance, seen: Mask | None = None, depth_sigma
     there = performance.visible if seen is None else seen
     depth = -np.median(places[..., 2], axis=1)
     if (depth[there] < _NEAREST_M).any():
-        raise SettingsError(f"root-depth-s: found somebody {depth[there].min():.2f} m before the camera, "
+        raise SettingsError(f"root-depth: found somebody {depth[there].min():.2f} m before the camera, "
                             "expected motion in one camera's own axes; set it to 0 for motion in the world's")
     logs = np.log(np.maximum(depth, _NEAREST_M))[:, None, None]
     known = there & ~mend_places(logs, performance.times_s, there, least_m=_DEPTH_SPIKE)[1][:, 0]

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ _UNKNOWN = -1.2345678901234567e-300
 class GlbFile:
     """The file's JSON as pygltflib's dataclasses, and the arrays that follow it, in order."""
 
-    gltf: pygltflib.GLTF2
+    gltf: Any  # pygltflib.GLTF2, or somebody's own document with as many of its parts as there are
     _blocks: list[tuple[int, Arrays]] = field(default_factory=list)
     _size: int = 0
 
@@ -44,6 +45,21 @@ class GlbFile:
         """Start a file with one empty scene; ``extras`` goes on the asset and, so that Blender shows it, on the scene."""
         asset = pygltflib.Asset(version="2.0", generator=f"Rigdrop {__version__}", extras=extras)
         return cls(pygltflib.GLTF2(asset=asset, scene=0, scenes=[pygltflib.Scene(nodes=[], extras=dict(extras))]))
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any], binary: NDArray[np.uint8]) -> GlbFile:
+        """Start from a file that is there already: its JSON is kept as it is, its binary chunk comes first, new parts follow."""
+        lists = {kind: list(document.get(kind, [])) for kind in ("accessors", "animations", "bufferViews", "buffers", "cameras", "nodes")}
+        file = cls(SimpleNamespace(**{**document, **lists}))
+        file._blocks.append((len(binary), lambda: [binary]))
+        file._size = len(binary) + _padding(len(binary))
+        return file
+
+    def show(self, node: int) -> None:
+        """Add a node to the scene that is shown first."""
+        scene = self.gltf.scenes[self.gltf.scene if getattr(self.gltf, "scene", None) is not None else 0]
+        nodes = scene.setdefault("nodes", []) if isinstance(scene, dict) else scene.nodes
+        nodes.append(node)
 
     def add_view(self, byte_length: int, arrays: Arrays, target: int | None = None, stride: int | None = None) -> int:
         """Append a buffer view of ``byte_length`` bytes that ``arrays()`` will yield when the file is saved; return its index."""
@@ -90,7 +106,10 @@ class GlbFile:
 
     def save(self, path: Path) -> None:
         """Write the file; it appears whole or not at all. Raises `WriteError`, also where glTF's 4 GiB are not enough."""
-        self.gltf.buffers = [pygltflib.Buffer(byteLength=self._size)]
+        if self.gltf.buffers:
+            self.gltf.buffers = [{**self.gltf.buffers[0], "byteLength": self._size}, *self.gltf.buffers[1:]]
+        else:
+            self.gltf.buffers = [pygltflib.Buffer(byteLength=self._size)]
         json_size = len(self._json())
         json_size += _padding(json_size)
         total = 12 + 8 + json_size + 8 + self._size

@@ -36,11 +36,13 @@ def write_glb_baked(take: Take, person: Person, path: Path, options: GlbBakedOpt
     first = next(frame_vertices(person))
     extras = take_extras(take, person)
     file = GlbFile.new(extras)
-    primitive = add_surface(file, person.rig, first, vertex_normals(first, person.rig.faces))
-    primitive.targets = _add_targets(file, person, first, take.frame_count - 1, options.normals)
+    primitives = add_surface(file, person.rig, first, vertex_normals(first, person.rig.faces))
+    targets = _add_targets(file, person, first, take.frame_count - 1, options.normals)
+    for primitive in primitives:
+        primitive.targets = targets
     names = [f"frame_{frame}" for frame in range(1, take.frame_count)]
     named = {"targetNames": names} if names else {}
-    file.gltf.meshes.append(pygltflib.Mesh(name=person.id, primitives=[primitive], weights=[0.0] * len(names), extras=named))
+    file.gltf.meshes.append(pygltflib.Mesh(name=person.id, primitives=primitives, weights=[0.0] * len(names), extras=named))
     file.gltf.scenes[0].nodes = [file.add_node(name=person.id, mesh=0)]
     animation = pygltflib.Animation(name=extras["take"])
     clock = Clock(file, times_s)

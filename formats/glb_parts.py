@@ -16,8 +16,9 @@ from ..motion.rig import Rig
 from ..motion.rotations import quat_continuous
 from ..motion.take import Camera, Person, Take
 from .glb import GlbFile
+from .glb_looks import add_looks
+from .looks import Look, looks_of
 
-SKIN_TONE = (0.62, 0.45, 0.36, 1.0)
 _NEAR_M = 0.01
 
 
@@ -64,17 +65,11 @@ class Clock:
         return self._accessors[len(keys_s)]
 
 
-def add_material(file: GlbFile) -> int:
-    """Append one plain, rough, single-sided skin tone and return its index."""
-    surface = pygltflib.PbrMetallicRoughness(baseColorFactor=list(SKIN_TONE), metallicFactor=0.0, roughnessFactor=0.8)
-    # None leaves out what pygltflib would spell out: an opaque, single-sided surface is glTF's default.
-    material = pygltflib.Material(name="skin", pbrMetallicRoughness=surface, alphaCutoff=None, alphaMode=None, doubleSided=None)
-    file.gltf.materials.append(material)
-    return len(file.gltf.materials) - 1
+def add_surface(file: GlbFile, rig: Rig, vertices_m: NDArray[np.float32], normals: NDArray[np.float32]) -> list[pygltflib.Primitive]:
+    """Append positions (V,3), unit normals (V,3), uvs and triangles, and return the primitives that join them.
 
-
-def add_surface(file: GlbFile, rig: Rig, vertices_m: NDArray[np.float32], normals: NDArray[np.float32]) -> pygltflib.Primitive:
-    """Append positions (V,3), unit normals (V,3), uvs and triangles, and return the primitive that joins them."""
+    There is one for each look that the rig has; they share their vertices, whose attributes are one object.
+    """
     attributes = pygltflib.Attributes(
         POSITION=file.add_array(vertices_m, pygltflib.ARRAY_BUFFER, bounded=True),
         NORMAL=file.add_array(normals, pygltflib.ARRAY_BUFFER),
@@ -83,8 +78,12 @@ def add_surface(file: GlbFile, rig: Rig, vertices_m: NDArray[np.float32], normal
         # glTF's images start at the upper left, the rig's at the lower left.
         attributes.TEXCOORD_0 = file.add_array(np.stack([rig.uvs[:, 0], 1 - rig.uvs[:, 1]], axis=1), pygltflib.ARRAY_BUFFER)
     kind = np.uint16 if len(rig.vertices_m) < 2**16 - 1 else np.uint32
-    indices = file.add_array(rig.faces.astype(kind).ravel(), pygltflib.ELEMENT_ARRAY_BUFFER)
-    return pygltflib.Primitive(attributes=attributes, indices=indices, material=add_material(file), mode=None)
+    looks = looks_of(rig)
+    parts = [(Look("skin"), np.arange(len(rig.faces)))] if looks is None else looks.parts()
+    indices = [file.add_array(rig.faces[faces].astype(kind).ravel(), pygltflib.ELEMENT_ARRAY_BUFFER) for _, faces in parts]
+    materials = add_looks(file, [look for look, _ in parts])
+    return [pygltflib.Primitive(attributes=attributes, indices=index, material=material, mode=None)
+            for index, material in zip(indices, materials, strict=True)]
 
 
 def add_channel(file: GlbFile, animation: pygltflib.Animation, node: int, path: str, clock: int, output: int) -> None:
@@ -106,7 +105,7 @@ def add_camera(file: GlbFile, camera: Camera, clock: Clock, animation: pygltflib
     quat_xyzw, translation_m, _ = decompose(camera.world_from_camera.reshape(-1, 4, 4))
     index = len(file.gltf.cameras) - 1
     node = file.add_node(name="camera", camera=index, translation=translation_m[0].tolist(), rotation=quat_xyzw[0].tolist())
-    file.gltf.scenes[0].nodes.append(node)
+    file.show(node)
     if camera.world_from_camera.ndim == 3 and len(translation_m) > 1:
         add_channel(file, animation, node, "translation", clock.every_frame(), file.add_array(translation_m.astype(np.float32)))
         add_channel(file, animation, node, "rotation", clock.every_frame(), file.add_array(quat_continuous(quat_xyzw).astype(np.float32)))

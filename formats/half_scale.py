@@ -37,19 +37,36 @@ def half_scale(rig: Rig, translation_m: NDArray[np.float32], scale: NDArray[np.f
     """
     if scale is None or (scale == 1).all():
         return HalfScale(rig.vertices_m, translation_m, np.ones(translation_m.shape[:2], np.float16))
+    chain = half_chain(rig.joint_parents, translation_m, scale)
+    lost = (chain.world - chain.written).mean(axis=0)
+    return HalfScale(_corrected_mesh(rig, lost, chain.written.mean(axis=0)), chain.translation, chain.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class HalfChain:
+    """Scales rounded to halves down a tree, so that no rounding adds up."""
+
+    translation: NDArray[np.float32]  # (F,J,3)
+    scale: NDArray[np.float16]  # (F,J)
+    world: NDArray[np.float64]  # (F,J), what the scales in the world should be
+    written: NDArray[np.float64]  # (F,J), what they are
+
+
+def half_chain(joint_parents: NDArray[np.integer], translation: NDArray[np.floating], scale: NDArray[np.floating]) -> HalfChain:
+    """Round local scales (F,J) to halves, each against what those above it left over, and correct translations (F,J,3) for it."""
     world = np.array(scale, dtype=np.float64)
     written = np.ones_like(world)
     halves = np.empty(world.shape, np.float16)
-    moved = np.array(translation_m, dtype=np.float64)
-    for depth, level in enumerate(depth_levels(rig.joint_parents)):
-        parents = rig.joint_parents[level]
+    moved = np.array(translation, dtype=np.float64)
+    for depth, level in enumerate(depth_levels(joint_parents)):
+        parents = joint_parents[level]
         above = written[:, parents] if depth > 0 else np.ones((len(world), len(level)))
         if depth > 0:
             world[:, level] *= world[:, parents]
             moved[:, level] *= (world[:, parents] / above)[..., None]
         halves[:, level] = world[:, level] / above
         written[:, level] = above * halves[:, level]
-    return HalfScale(_corrected_mesh(rig, (world - written).mean(axis=0), written.mean(axis=0)), moved.astype(np.float32), halves)
+    return HalfChain(moved.astype(np.float32), halves, world, written)
 
 
 def _corrected_mesh(rig: Rig, lost: NDArray[np.float64], written: NDArray[np.float64]) -> NDArray[np.float32]:

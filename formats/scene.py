@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pxr import Gf, Kind, Sdf, Usd, UsdGeom
 
 from ..errors import UsageError
@@ -38,14 +39,37 @@ def write_scene(take: Take, files: Mapping[str, Path], path: Path, options: UsdS
     layer.TransferContent(stage.GetRootLayer())
     above = root.GetPath()
     for name, (_, file) in zip(legal_names(files), files.items(), strict=True):
-        _refer(layer, above.AppendChild(name), _relative(file, path.parent))
+        _refer(layer, above.AppendChild(name), _relative(file, path.parent), _into_frame(file, frame))
     save_layer(layer, path)
 
 
-def _refer(layer: Sdf.Layer, prim: Sdf.Path, file: str) -> None:
-    """Define a prim that is what ``file`` holds; it has no type here, since the stage that is referenced says SkelRoot."""
+def _into_frame(file: Path, frame: WorldFrame) -> NDArray[np.float64] | None:
+    """What brings a stage's axes and units to the scene's (4,4); nothing where they are the same, as all of ours are.
+
+    Somebody's own character keeps those of its file, and a reference changes none.
+    """
+    stage = Usd.Stage.Open(str(file))
+    turn = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]) if UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z else np.eye(3)
+    moved = np.eye(4)
+    moved[:3, :3] = np.array(frame.R_target_rigdrop) @ turn * (UsdGeom.GetStageMetersPerUnit(stage) / frame.metres_per_unit)
+    return None if np.allclose(moved, np.eye(4), atol=1e-9) else moved
+
+
+def _refer(layer: Sdf.Layer, prim: Sdf.Path, file: str, T_scene_file: NDArray[np.float64] | None) -> None:
+    """Define a prim that is what ``file`` holds; it has no type here, since the stage that is referenced says SkelRoot.
+
+    One that must be moved stands below a prim that does so.
+    """
     spec = Sdf.CreatePrimInLayer(layer, prim)
     spec.specifier = Sdf.SpecifierDef
+    if T_scene_file is not None:
+        spec.typeName = "Xform"
+        operation = Sdf.AttributeSpec(spec, "xformOp:transform", Sdf.ValueTypeNames.Matrix4d)
+        operation.default = Gf.Matrix4d(T_scene_file.T.tolist())
+        order = Sdf.AttributeSpec(spec, "xformOpOrder", Sdf.ValueTypeNames.TokenArray, Sdf.VariabilityUniform)
+        order.default = ["xformOp:transform"]
+        spec = Sdf.CreatePrimInLayer(layer, prim.AppendChild("character"))
+        spec.specifier = Sdf.SpecifierDef
     spec.referenceList.prependedItems.append(Sdf.Reference(file))
 
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdSkel, Vt
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, Vt
 
 from ..motion.frames import UNREAL, Y_UP, WorldFrame
 from ..motion.rig import Rig
 from ..motion.rotations import matrix_to_quat, quat_multiply
 from ..motion.take import Person, Take
 from .half_scale import half_scale
+from .keeps import keeps_file
+from .looks import Look, Looks, looks_of
 from .options import UsdSkelOptions
 from .signs import same_side
-from .usd import legal_names, new_stage, save_layer, time_codes
+from .skeleton import require_skeleton
+from .usd import author, legal_names, new_stage, save_layer, time_codes
+from .usd_character import write_usd_character
+from .usd_extent import author_extent
+from .usd_looks import define_looks
 
 PRESETS = {"default": Y_UP, "unreal": UNREAL}
-SKIN_TONE = (0.62, 0.45, 0.36)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,15 @@ class _Body:
 
 
 def write_usd_skel(take: Take, person: Person, path: Path, options: UsdSkelOptions | None = None) -> None:
-    """Write ``person`` as one UsdSkel stage, every frame at its own time code. Raises `WriteError` where the disk refuses."""
+    """Write ``person`` as one UsdSkel stage, every frame at its own time code. Raises `WriteError` where the disk refuses.
+
+    A character that came as USD goes out as that stage, with this motion.
+    """
+    require_skeleton(person, "usd-skel")
     options = options or UsdSkelOptions()
+    if keeps_file(person.rig, "usd"):
+        write_usd_character(take, person, path, options)
+        return
     frame = PRESETS[options.preset]
     body = _in_frame(person, frame)
     stage = new_stage(take, frame, body.name)
@@ -53,9 +63,10 @@ def write_usd_skel(take: Take, person: Person, path: Path, options: UsdSkelOptio
     UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([animation.GetPath()])
     mesh = _define_mesh(stage, root, body, person.rig)
     _bind(mesh, skeleton, person.rig)
-    _define_material(stage, root, mesh)
-    _author_extent(root, skeleton, mesh, time_codes(take))
-    save_layer(stage.GetRootLayer(), path)
+    looks = looks_of(person.rig) or Looks((Look("skin"),), np.zeros(len(person.rig.faces), np.intp))
+    pictures = define_looks(stage, root.GetPath(), mesh, looks)
+    author_extent(root, skeleton, [mesh], time_codes(take))
+    save_layer(stage.GetRootLayer(), path, pictures)
 
 
 def _in_frame(person: Person, frame: WorldFrame) -> _Body:
@@ -103,26 +114,10 @@ def _row_vector_matrices(matrices: NDArray[np.float64]) -> Vt.Matrix4dArray:
 def _define_animation(stage: Usd.Stage, root: UsdSkel.Root, body: _Body, codes: NDArray[np.float64]) -> UsdSkel.Animation:
     animation = UsdSkel.Animation.Define(stage, root.GetPath().AppendChild("motion"))
     animation.CreateJointsAttr(body.joints)
-    _author(animation.CreateTranslationsAttr(), Vt.Vec3fArray.FromNumpy, body.translation, codes)
-    _author(animation.CreateRotationsAttr(), Vt.QuatfArray.FromNumpy, body.quat_xyzw, codes)
-    _author(animation.CreateScalesAttr(), Vt.Vec3hArray.FromNumpy, np.repeat(body.scale[..., None], 3, axis=2), codes)
+    author(animation.CreateTranslationsAttr(), Vt.Vec3fArray.FromNumpy, body.translation, codes)
+    author(animation.CreateRotationsAttr(), Vt.QuatfArray.FromNumpy, body.quat_xyzw, codes)
+    author(animation.CreateScalesAttr(), Vt.Vec3hArray.FromNumpy, np.repeat(body.scale[..., None], 3, axis=2), codes)
     return animation
-
-
-def _author(attribute: Usd.Attribute, convert: Callable[[Any], Any], values: NDArray[Any], codes: NDArray[np.float64]) -> None:
-    """Author (F,J,…) values at the time codes (F,); what never changes is authored once."""
-    if (values == values[0]).all():
-        attribute.Set(convert(values[0]))
-        return
-    _author_samples(attribute, map(convert, values), codes)
-
-
-def _author_samples(attribute: Usd.Attribute, samples: Iterable[object], codes: NDArray[np.float64]) -> None:
-    """Author a value at each time code (F,), straight into the layer: a third faster than through the stage."""
-    layer, path = attribute.GetStage().GetRootLayer(), attribute.GetPath()
-    with Sdf.ChangeBlock():
-        for code, sample in zip(codes.tolist(), samples, strict=True):
-            layer.SetTimeSample(path, code, sample)
 
 
 def _define_mesh(stage: Usd.Stage, root: UsdSkel.Root, body: _Body, rig: Rig) -> UsdGeom.Mesh:
@@ -150,28 +145,3 @@ def _bind(mesh: UsdGeom.Mesh, skeleton: UsdSkel.Skeleton, rig: Rig) -> None:
     joints = np.where(weights > 0, rig.skin_joints, 0).astype(np.int32)
     binding.CreateJointIndicesPrimvar(False, influences).Set(Vt.IntArray.FromNumpy(joints.ravel()))
     binding.CreateJointWeightsPrimvar(False, influences).Set(Vt.FloatArray.FromNumpy(weights.astype(np.float32).ravel()))
-
-
-def _define_material(stage: Usd.Stage, root: UsdSkel.Root, mesh: UsdGeom.Mesh) -> None:
-    looks = UsdGeom.Scope.Define(stage, root.GetPath().AppendChild("looks"))
-    material = UsdShade.Material.Define(stage, looks.GetPath().AppendChild("skin"))
-    shader = UsdShade.Shader.Define(stage, material.GetPath().AppendChild("surface"))
-    shader.CreateIdAttr("UsdPreviewSurface")
-    shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).Set(Gf.Vec3f(*SKIN_TONE))
-    shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(0.8)
-    material.CreateSurfaceOutput().ConnectToSource(shader.CreateOutput("surface", Sdf.ValueTypeNames.Token))
-    UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
-
-
-def _author_extent(root: UsdSkel.Root, skeleton: UsdSkel.Skeleton, mesh: UsdGeom.Mesh, codes: NDArray[np.float64]) -> None:
-    """Author the root's bounds over time: those of the joints, padded by the body at rest.
-
-    These are the numbers of ``UsdGeom.Boundable.ComputeExtentFromPlugins``, which validators compare with, from one
-    cache for the whole clip instead of one a frame.
-    """
-    cache = UsdSkel.Cache()
-    cache.Populate(root, Usd.PrimDefaultPredicate)
-    query, skin = cache.GetSkelQuery(skeleton), cache.GetSkinningQuery(mesh.GetPrim())
-    padding = skin.ComputeExtentsPadding(query.ComputeJointSkelTransforms(Usd.TimeCode.Default(), True), mesh)
-    boxes = (UsdSkel.ComputeJointsExtent(query.ComputeJointSkelTransforms(code), padding) for code in codes.tolist())
-    _author_samples(root.CreateExtentAttr(), [Vt.Vec3fArray([box.min, box.max]) for box in boxes], codes)

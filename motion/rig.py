@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from ..errors import ReadError
+from .origin import Origin
 
 MAX_INFLUENCES = 8
 
@@ -69,6 +70,7 @@ class Rig:
     skin_joints: NDArray[np.uint16]  # (V,K), K <= 8, descending by weight
     skin_weights: NDArray[np.float32]  # (V,K), each row sums to 1
     uvs: NDArray[np.float32] | None = None  # (V,2), origin at the lower left as in OBJ and USD
+    origin: Origin | None = None  # the file of somebody's own character
 
     def __post_init__(self) -> None:
         kinds: dict[str, Any] = {"bind_world": np.float64, "vertices_m": np.float32, "faces": np.int32, "normals": np.float32,
@@ -92,6 +94,9 @@ class Rig:
         _check(self.skin_weights.shape == self.skin_joints.shape, "skin_weights", self.skin_weights.shape, f"{self.skin_joints.shape}")
         if self.uvs is not None:
             _check(self.uvs.shape == (vertices, 2), "uvs", self.uvs.shape, f"({vertices}, 2)")
+        if self.origin is not None:
+            sizes = (len(self.origin.joints), len(self.origin.points), len(self.origin.face_materials))
+            _check(sizes == (joints, vertices, len(self.faces)), "origin", sizes, f"{(joints, vertices, len(self.faces))}, as the rig has")
 
     def _check_values(self) -> None:
         joints, vertices = len(self.skeleton.joint_names), len(self.vertices_m)

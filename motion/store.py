@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..errors import ReadError
 from ..files import atomic_path
 from .disk import write_hdf5
+from .origin import Origin
 from .rig import Rig, Skeleton
 from .take import Camera, Motion, Person, Take
 
@@ -34,6 +35,7 @@ _NOTHING = "found nothing, expected it as docs/motion-store.md says"
 _CHUNK_FRAMES = 256
 _MESH_CHUNK_FRAMES = 4
 _ALL = slice(None)
+_ORIGIN_ARRAYS = ("T_world_joint_bind", "vertex_counts", "points", "face_materials")
 
 _Part = TypeVar("_Part")
 
@@ -198,6 +200,23 @@ def _write_rig(group: h5py.Group, rig: Rig) -> None:
             group.create_dataset(name, data=array, compression="gzip", compression_opts=1, shuffle=True)
     semantic = group.create_group("semantic")
     semantic.attrs.update({name: int(index) for name, index in rig.skeleton.semantic.items()})
+    if rig.origin is not None:
+        _write_origin(group.create_group("origin"), rig.origin)
+
+
+def _write_origin(group: h5py.Group, origin: Origin) -> None:
+    group.attrs.update({"format": origin.format, "file_name": origin.file_name, "sha256": origin.sha256, "skeleton": origin.skeleton})
+    others = (f"{person_id}/rig/origin" for person_id in group.file["people"])
+    same = [group.file["people"][other] for other in others if other in group.file["people"]]
+    shared = next((other["content"] for other in same if "content" in other and other.attrs["sha256"] == origin.sha256), None)
+    if shared is not None:  # the same character for somebody else: HDF5 gives one array two names
+        group["content"] = shared
+    else:
+        group.create_dataset("content", data=np.frombuffer(origin.content, np.uint8), compression="gzip", compression_opts=1)
+    for name in ("joints", "meshes", "materials"):
+        group.create_dataset(name, data=list(getattr(origin, name)), dtype=h5py.string_dtype())
+    for name in _ORIGIN_ARRAYS:
+        group.create_dataset(name, data=getattr(origin, name), compression="gzip", compression_opts=1, shuffle=True)
 
 
 def _open_file(path: Path) -> h5py.File:
@@ -299,7 +318,16 @@ def _read_rig(group: h5py.Group) -> Rig:
     names = tuple(str(name) for name in _item(group, "joint_names").asstr()[()])
     skeleton = Skeleton(names, _item(group, "joint_parents")[()], _item(group, "rest_local")[()], semantic)
     arrays = {name: _item(group, name)[()] for name in ("bind_world", "vertices_m", "faces", "normals", "skin_joints", "skin_weights")}
-    return Rig(name=str(_attribute(group, "name")), skeleton=skeleton, uvs=group["uvs"][()] if "uvs" in group else None, **arrays)
+    origin = _read_origin(group["origin"]) if "origin" in group else None
+    uvs = group["uvs"][()] if "uvs" in group else None
+    return Rig(name=str(_attribute(group, "name")), skeleton=skeleton, uvs=uvs, origin=origin, **arrays)
+
+
+def _read_origin(group: h5py.Group) -> Origin:
+    parts: dict[str, Any] = {name: str(_attribute(group, name)) for name in ("format", "file_name", "sha256", "skeleton")}
+    parts |= {name: tuple(str(each) for each in _item(group, name).asstr()[()]) for name in ("joints", "meshes", "materials")}
+    parts |= {name: _item(group, name)[()] for name in _ORIGIN_ARRAYS}
+    return Origin(content=_item(group, "content")[()].tobytes(), **parts)
 
 
 def _first_line(error: Exception) -> str:

@@ -250,7 +250,7 @@ def test_clips_of_a_few_frames(frames, smoothing):
 
 
 def test_depth_of_motion_in_the_world_is_refused(truth):
-    with pytest.raises(SettingsError, match="root-depth-s"):
+    with pytest.raises(SettingsError, match="root-depth: found"):
         clean(truth, CleanOptions(root_depth_s=0.12))
 
 

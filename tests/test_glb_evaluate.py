@@ -67,9 +67,10 @@ def test_what_is_no_tree_with_one_mesh_is_refused(tmp_path, nodes, message):
         GlbScene(document).check()
 
 
-def test_two_primitives_are_refused(tmp_path):
-    document = GlbDocument(tmp_path / "a.glb", {"nodes": [{"mesh": 0}], "meshes": [{"primitives": [{}, {}]}]}, np.zeros(0, np.uint8))
-    with pytest.raises(ReadError, match="found 2 primitives, expected one"):
+def test_two_primitives_with_vertices_of_their_own_are_refused(tmp_path):
+    primitives = [{"attributes": {"POSITION": 0}}, {"attributes": {"POSITION": 1}}]
+    document = GlbDocument(tmp_path / "a.glb", {"nodes": [{"mesh": 0}], "meshes": [{"primitives": primitives}]}, np.zeros(0, np.uint8))
+    with pytest.raises(ReadError, match="vertices of their own, expected all to share them"):
         GlbScene(document).check()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rigdrop.errors import ReadError
 from rigdrop.ingest.motion_files.cut import cut_recording
-from rigdrop.ingest.recording import Actor, Recording, SmplMotion
+from rigdrop.ingest.recording import Actor, MhrMotion, Recording, SmplMotion
 from rigdrop.ingest.video_options import VideoOptions
 from rigdrop.motion.take import Camera
 
@@ -65,3 +65,12 @@ def test_who_is_in_no_frame_of_the_part_is_left_out():
 def test_a_part_without_frames_is_an_error_that_says_which_there_are():
     with pytest.raises(ReadError, match=r"walk.npz: found no frame from 5 s to the end, expected a part of 0.000 to 2.750 s"):
         cut_recording(_recording(), VideoOptions(start_s=5.0), FILE)
+
+
+def test_faces_are_of_the_mesh_and_not_of_frames():
+    faces = np.arange(36).reshape(12, 3) % 5
+    motion = MhrMotion(np.zeros((12, 45)), np.zeros((12, 3)), vertices_m=np.zeros((12, 5, 3), np.float32), faces=faces)
+    whole = Recording(np.arange(12) / 4, Fraction(4), [Actor(0, "a", motion, np.ones(12, bool), np.ones(12, np.float32))])
+    (actor,) = cut_recording(whole, VideoOptions(start_s=1.0), FILE).actors
+    assert actor.motion.vertices_m.shape == (8, 5, 3)
+    np.testing.assert_array_equal(actor.motion.faces, faces)

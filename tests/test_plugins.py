@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from rigdrop.plugins import with_plugins
+
+from .offering import offer
 
 
 @dataclass(frozen=True)
@@ -18,15 +21,7 @@ class Thing:
 def offered(tmp_path, monkeypatch):
     """Return a function that installs a package whose entry points are these lines."""
 
-    def install(module: str, *points: str) -> None:
-        (tmp_path / "offering.py").write_text(module, encoding="utf-8")
-        folder = tmp_path / "offering-1.0.dist-info"
-        folder.mkdir()
-        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: offering\nVersion: 1.0\n", encoding="utf-8")
-        (folder / "entry_points.txt").write_text("\n".join(["[rigdrop.things]", *points]) + "\n", encoding="utf-8")
-        monkeypatch.syspath_prepend(str(tmp_path))
-
-    return install
+    return partial(offer, tmp_path, monkeypatch, "rigdrop.things")
 
 
 def test_without_packages_ours_are_all_there_is():
@@ -46,8 +41,7 @@ def test_a_package_adds_its_own_after_ours(offered):
         ("raise RuntimeError('no licence')\n", r"thing 'b' of offering:B can't be loaded \(no licence\); repair or remove that package"),
     ],
 )
-def test_what_is_offered_wrongly_is_named_and_left_out(offered, monkeypatch, module, said):
-    monkeypatch.delitem(__import__("sys").modules, "offering", raising=False)
+def test_what_is_offered_wrongly_is_named_and_left_out(offered, module, said):
     offered(module, "b = offering:B")
     with pytest.warns(UserWarning, match=said):
         assert with_plugins("thing", "rigdrop.things", {"a": Thing("a")}, Thing) == {"a": Thing("a")}

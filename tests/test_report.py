@@ -143,3 +143,12 @@ def test_peak_memory_grows_with_what_is_held():
     block = np.ones(40_000_000)  # 320 MB
     if before is not None:
         assert peak_memory_mb() > max(before, block.nbytes / 1e6 / 2)
+
+
+def test_what_was_done_to_a_person_stands_with_that_person():
+    take = small_take(4)
+    people = [take.people[0], replace(take.people[0], id="person_02")]
+    told = [{"stages": []}, {"stages": [{"name": "spikes", "before": {"pops": 3}, "after": {"pops": 0}}]}]
+    worked = replace(take, people=people, provenance={"fit": {"clean": told}})
+    assert [describe_person(worked, person)["stages"] for person in worked.people] == [told[0]["stages"], told[1]["stages"]]
+    assert "stages" not in describe_person(take, take.people[0])

@@ -82,7 +82,8 @@ def test_arrays_take_the_stores_types_and_lie_in_one_piece(rig):
         faces=np.asfortranarray(rig.faces, dtype=np.int64),
         skin_joints=rig.skin_joints.tolist(),
     )
-    kinds = {field.name: np.asarray(getattr(loose, field.name)).dtype for field in fields(loose) if field.name not in ("name", "skeleton", "origin")}
+    arrays = [field.name for field in fields(loose) if field.name not in ("name", "skeleton", "origin")]
+    kinds = {name: np.asarray(getattr(loose, name)).dtype for name in arrays}
     assert kinds == {
         "bind_world": np.float64,
         "vertices_m": np.float32,

@@ -104,5 +104,5 @@ def test_frames_in_which_nobody_was_seen_do_not_count(at_origin):
 
 
 def test_motion_that_is_not_before_a_camera_is_refused(at_origin):
-    with pytest.raises(SettingsError, match="root-depth-s"):
+    with pytest.raises(SettingsError, match="root-depth: found"):
         steady_depth(moved_roots(at_origin, np.tile([0.0, 0.0, 2.0], (FRAMES, 1))))

@@ -192,7 +192,7 @@ def _other(key, value):
         "source-fps": "30000/1001", "world": "camera", "hand-poses": "hands.npz", "joint-map": "map.toml", "smoothing": "gaussian",
         "hand-motion": "static", "retarget.hands-from": "hips", "ground": -0.1,
         "bind-pose": "T", "root": "hips", "facing": "+x", "at": [1.5, -2.0],
-        "end": 9.25, "fps": 29.97, "focal": 1450.1, "height": 1.1 + 0.1, "mhr": "/a b/-ü/\udcff", "out": "--x y,z",
+        "end": 9.25, "fps": 29.97, "focal": 1450.1, "height": 1.1 + 0.1, "mhr": "/a b/-ü/\udcff", "smpl": "bodies", "out": "--x y,z",
     }
     if key in chosen:
         return chosen[key]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rigdrop.cli.sources import assign_folders, expand
 from rigdrop.errors import ReadError
 from rigdrop.files import sha256_of
-from rigdrop.naming import take_name
+
+from . import sam3d_files
+from .motion_clips import write_amass, write_bvh
 
 
 def _touch(*paths: Path) -> None:
@@ -73,13 +75,48 @@ def test_a_folder_without_a_report_is_free(tmp_path):
     assert assign_folders([source], tmp_path / "out")[0][1].name == "clip"
 
 
-@pytest.mark.parametrize(("stem", "name"), [("歩く人", "歩く人"), ("a b", "a b"), (" . ", "take"), ("dots.in.name", "dots.in.name")])
-def test_names_stay_what_they_are(stem, name):
-    assert take_name(Path(f"{stem}.mp4")) == name
+def test_a_folder_gives_its_motion_files_and_nothing_else_that_is_called_like_them(tmp_path):
+    clips = [write_amass(tmp_path / "b" / "walk_poses.npz", 2), write_bvh(tmp_path / "a.BVH", 2)]
+    np.savez(tmp_path / "b" / "shape.npz", betas=np.zeros(16), gender="female")
+    np.savez(tmp_path / ".cache.npz", poses=np.zeros((2, 156)))
+    assert expand([str(tmp_path)]) == sorted(clips)
 
 
-def test_names_too_long_for_a_file_system_are_cut_between_letters_and_stay_different():
-    names = [take_name(Path("歩" * 83 + end + ".mp4")) for end in "あいう"]
-    assert len(set(names)) == 3
-    assert all(len(f"{name}_person_01_skeletal.glb".encode()) <= 255 for name in names)
-    assert all(name[:61] == "歩" * 60 + "~" for name in islice(names, 3))
+@pytest.mark.parametrize("name", ["hero.glb", "hero.usd", "hero.usdc", "hero.usda", "hero.usdz"])
+def test_what_we_write_is_not_picked_up_from_a_folder_and_is_taken_by_name(tmp_path, name):
+    clip = write_amass(tmp_path / "walk.npz", 2)
+    _touch(tmp_path / name)
+    assert expand([str(tmp_path)]) == [clip]
+    assert expand([str(tmp_path / name)]) == [tmp_path / name]
+
+
+def test_a_broken_motion_file_in_a_folder_is_not_passed_over(tmp_path):
+    """Whoever reads it says what is wrong; left out, nobody would notice."""
+    broken = write_amass(tmp_path / "cut.npz", 2)
+    broken.write_bytes(broken.read_bytes()[:1000])
+    assert expand([str(tmp_path)]) == [broken]
+
+
+def _frames(folder: Path, frames: int) -> Path:
+    folder.mkdir(parents=True)
+    for frame in range(frames):
+        np.savez(folder / f"{frame:05d}.npz", **sam3d_files.person(0, frame))
+    return folder
+
+
+def test_a_folder_with_a_file_a_frame_is_one_source_and_so_are_those_in_a_folder(tmp_path):
+    first, second = _frames(tmp_path / "clips" / "one", 2), _frames(tmp_path / "clips" / "deep" / "two", 3)
+    clip = write_amass(tmp_path / "clips" / "walk.npz", 2)
+    hidden = _frames(tmp_path / "clips" / ".trash" / "three", 1)
+    assert expand([str(first)]) == [first]
+    assert expand([str(tmp_path / "clips")]) == sorted([first, second, clip])
+    assert expand([str(hidden)]) == [hidden]  # by name it is meant
+    assert [folder.name for _, folder in assign_folders([first, second], tmp_path / "out")] == ["one", "two"]
+
+
+def test_a_source_folder_keeps_its_takes_folder(tmp_path):
+    source = _frames(tmp_path / "one", 2)
+    _report(tmp_path / "out" / "one", source=str(source.absolute()))
+    assert assign_folders([source], tmp_path / "out")[0][1].name == "one"
+    _report(tmp_path / "other" / "one", source="/elsewhere/one")
+    assert assign_folders([source], tmp_path / "other")[0][1].name == "one_2"

@@ -9,15 +9,18 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from rigdrop.errors import ReadError
 from rigdrop.motion.store import open_take, read_take, write_take
-from rigdrop.motion.take import Person
+from rigdrop.motion.take import Person, Take
 
+from .bodies import humanoid
 from .stored import full_take
-from .synthetic import SHA256, small_take
+from .synthetic import SHA256, rig_take, small_take
+from .test_origin import origin_for
 
 
 @pytest.fixture
@@ -185,3 +188,35 @@ def test_half_an_hour_is_inspected_without_being_read(tmp_path):
     assert peak < 1_000_000
     # One or two chunks of 256 frames of each array, of 211.
     assert not counts_bytes or _bytes_read() - before < 0.25 * size
+
+
+def _own_character(content: bytes = b"hero") -> Take:
+    rig = humanoid()
+    take = rig_take(replace(rig, origin=origin_for(rig, content=content, materials=(), face_materials=np.full(len(rig.faces), -1))), 4)
+    return replace(take, people=[take.people[0], replace(take.people[0], id="person_02")])
+
+
+def test_a_characters_file_is_in_the_take_once(tmp_path):
+    content = np.random.default_rng(2).bytes(1_000_000)
+    take = _own_character(content)
+    write_take(tmp_path / "take.h5", take)
+    assert (tmp_path / "take.h5").stat().st_size < 1_400_000, "two people, one file"
+    for person in read_take(tmp_path / "take.h5").people:
+        found, origin = person.rig.origin, take.people[0].rig.origin
+        assert found.content == content
+        for name in ("format", "file_name", "sha256", "skeleton", "joints", "meshes", "materials"):
+            assert getattr(found, name) == getattr(origin, name), name
+        for name in ("T_world_joint_bind", "vertex_counts", "points", "face_materials"):
+            assert np.array_equal(getattr(found, name), getattr(origin, name)), name
+
+
+def test_a_rig_of_no_file_has_no_origin(stored):
+    assert [person.rig.origin for person in read_take(stored).people] == [None, None]
+
+
+def test_a_characters_file_that_was_changed_is_an_error(tmp_path):
+    write_take(tmp_path / "take.h5", _own_character())
+    with h5py.File(tmp_path / "take.h5", "r+") as file:
+        file["people/person_01/rig/origin/content"][1] = 0
+    with pytest.raises(ReadError, match=r"take\.h5: people/person_01: origin: sha256: found .*, as was noted; convert the source again"):
+        read_take(tmp_path / "take.h5")

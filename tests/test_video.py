@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from rigdrop.errors import ReadError, SettingsError
-from rigdrop.ingest.video import Frame, _Clock, _exact_rate, open_clip
-from rigdrop.ingest.video_options import VideoOptions
+from rigdrop.ingest.video import Frame, _Clock, open_clip
+from rigdrop.ingest.video_options import VideoOptions, known_rate
 
 from .privileges import without_privileges
 
@@ -112,7 +112,7 @@ def test_the_nominal_rate_is_exact(tmp_path, rate):
     ],
 )
 def test_a_rate_in_decimals_is_the_rate_that_it_stands_for(said, meant):
-    assert _exact_rate(said) == meant
+    assert known_rate(said) == meant
 
 
 def test_variable_rates_keep_their_true_times(tmp_path):

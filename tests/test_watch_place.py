@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 import pytest
 
-from rigdrop.config.layers import preset_names, read_preset
+from rigdrop.config.layers import option_name, preset_names, read_preset
 from rigdrop.config.settings import Settings, load_settings
 from rigdrop.errors import SettingsError
 from rigdrop.watch.options import WatchOptions
@@ -159,11 +159,21 @@ def test_the_file_that_the_services_settings_come_from_is_not_read_twice(tmp_pat
 
 
 def test_every_path_among_the_settings_is_known():
-    hints = {"out": "Path", "mhr": "Path | None"}
-    from rigdrop.config.options import OutputOptions, RigOptions
+    stages = [getattr(Settings(), own.name) for own in fields(Settings)]
+    found = {option_name(own.name) for stage in stages if is_dataclass(stage) for own in fields(stage) if "Path" in str(own.type)}
+    assert found == set(PATH_KEYS)
 
-    found = {own.name for options in (OutputOptions, RigOptions) for own in fields(options) if "Path" in str(own.type)}
-    assert found == set(hints) == set(PATH_KEYS)
+
+def test_a_character_of_ones_own_lies_beside_the_settings_that_name_it(tmp_path):
+    """`rig` and `bind-pose` take a name of ours or a file; only files are looked for beside the settings."""
+    (tmp_path / "shots").mkdir()
+    (tmp_path / "shots" / "rigdrop.toml").write_text('rig = "cast/hero.glb"\nbind-pose = "pose.npz"\n')
+    settings = settings_of(tmp_path, "shots/clip.mp4", None, [])
+    assert settings.rig.rig == str(tmp_path / "shots" / "cast" / "hero.glb")
+    assert settings.bind.bind_pose == str(tmp_path / "shots" / "pose.npz")
+    (tmp_path / "shots" / "rigdrop.toml").write_text('rig = "mixamo"\nbind-pose = "T"\n')
+    settings = settings_of(tmp_path, "shots/clip.mp4", None, [])
+    assert (settings.rig.rig, settings.bind.bind_pose) == ("mixamo", "T")
 
 
 def test_paths_are_relative_to_the_file_that_says_them(tmp_path):

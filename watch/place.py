@@ -21,7 +21,9 @@ from .options import WatchOptions
 
 # What a person types is far below; anything else is no settings file.
 _MAX_BYTES = 1_000_000
-PATH_KEYS = ("out", "mhr")
+PATH_KEYS = ("out", "mhr", "smpl", "hand-poses", "joint-map")
+# Names of ours, or files of the user's; a name has no dot in it.
+NAME_OR_PATH_KEYS = ("rig", "bind-pose")
 SERVICE_KEYS = frozenset(option_name(own.name) for own in fields(WatchOptions))
 
 
@@ -65,6 +67,9 @@ def _of_file(path: Path, name: str, above: Path) -> Iterator[Layer]:
             raise SettingsError(f"{name}: {key}: found a setting of the service, expected one of a clip; say it in the service's own file")
     for key in PATH_KEYS:
         if isinstance(values.get(key), str):
+            values[key] = str(above / values[key])
+    for key in NAME_OR_PATH_KEYS:
+        if "." in str(values.get(key, "")):
             values[key] = str(above / values[key])
     yield name, values
     if preset is not None:

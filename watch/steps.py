@@ -37,7 +37,8 @@ def _probe(spec: JobSpec, emit: Emit) -> dict[str, Any]:
     global _current
     _current = None
     settings = Settings.of_table(spec.settings)
-    name = reserve_name(Path(spec.out), take_name(_source(spec)), spec.job)
+    # Where the source lies for the while it is called after its job; some are called after the folder that they came in.
+    name = reserve_name(Path(spec.out), take_name(_source(spec), Path(spec.root) / spec.relative), spec.job)
     plan = {"take": name, "kept_at": str(_kept_at(spec))}
     conversion = _conversion(spec, plan, emit)
     looks = () if conversion.is_take else ("estimate", "fit")

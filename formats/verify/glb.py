@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import ReadError
 from ...motion.take import Person, Take
+from .glb_character import CharacterScene, open_character
 from .glb_document import read_glb
 from .glb_evaluate import GlbScene
-from .glb_rules import clock_rules, document_rules, morph_rules, motion_rules, skin_rules, surface_rules
+from .glb_rules import clock_rules, document_rules, morph_rules, motion_rules, safely, skin_rules, surface_rules
 from .report import ErrorMeter, VerifyReport
 from .truth import DEFAULT_FRAMES, blocks, chosen_frames, stored_vertices
 
 
 def verify_glb_skeletal(take: Take, person: Person, path: Path, options: object = None, most: int | None = DEFAULT_FRAMES) -> VerifyReport:
     """Compare a skeletal GLB with the take at all frames, or at ``most`` of them; a file that can't be read is a broken rule."""
+    origin = person.rig.origin
+    if origin is not None and origin.format == "glb" and origin.fits(person.rig.bind_world):
+        character, rules = open_character(take, person, path)
+        return _compare(take, person, path, character, rules, most)
     scene, rules = _open(take, person, path)
     if scene and "skin" not in scene.nodes[scene.mesh_node]:
         scene, rules = None, ["skins: found none, expected a skinned mesh"]
     if scene:
-        rules += list(_safely([skin_rules(scene, person), motion_rules(scene)]))
+        rules += list(safely([skin_rules(scene, person), motion_rules(scene)]))
     return _compare(take, person, path, scene, rules, most)
 
 
@@ -30,7 +34,7 @@ def verify_glb_baked(take: Take, person: Person, path: Path, options: object = N
     """Compare a baked GLB with the take at all frames, or at ``most`` of them; a file that can't be read is a broken rule."""
     scene, rules = _open(take, person, path)
     if scene:
-        rules += list(_safely([morph_rules(scene, take)]))
+        rules += list(safely([morph_rules(scene, take)]))
     return _compare(take, person, path, scene, rules, most)
 
 
@@ -41,19 +45,12 @@ def _open(take: Take, person: Person, path: Path) -> tuple[GlbScene | None, list
         scene.check()
     except (ReadError, KeyError, IndexError, TypeError) as error:
         return None, [str(error) if isinstance(error, ReadError) else f"{path}: JSON chunk: found no {error}, expected it as glTF says"]
-    return scene, list(_safely([document_rules(document, take, person), surface_rules(scene, person), clock_rules(scene, take)]))
+    return scene, list(safely([document_rules(document, take, person), surface_rules(scene, person), clock_rules(scene, take)]))
 
 
-def _safely(groups: Iterable[Iterator[str]]) -> Iterator[str]:
-    """Yield what rules find; a rule that can't even be checked, since the file lacks what it looks at, is broken."""
-    for group in groups:
-        try:
-            yield from group
-        except (ReadError, KeyError, IndexError, ValueError, TypeError) as error:
-            yield f"can't be checked: {error!r}"
-
-
-def _compare(take: Take, person: Person, path: Path, scene: GlbScene | None, rules: list[str], most: int | None) -> VerifyReport:
+def _compare(
+    take: Take, person: Person, path: Path, scene: GlbScene | CharacterScene | None, rules: list[str], most: int | None,
+) -> VerifyReport:
     frames = chosen_frames(take, most)
     meter = ErrorMeter(len(frames) * len(person.rig.vertices_m))
     # A reader plays the file's own float32 seconds.

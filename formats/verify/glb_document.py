@@ -65,6 +65,11 @@ def read_glb(path: Path) -> GlbDocument:
         data = np.memmap(path, np.uint8, "r")
     except (OSError, ValueError) as error:
         raise ReadError(f"{path}: can't be opened ({error}), expected a GLB") from error
+    return parse_glb(path, data)
+
+
+def parse_glb(path: Path, data: NDArray[np.uint8]) -> GlbDocument:
+    """Take a GLB's bytes apart; raises as `read_glb` does."""
     magic, version, length = struct.unpack("<4sII", bytes(data[:12]).ljust(12, b"\0"))
     if magic != b"glTF" or version != 2 or length != len(data):
         found = f"{magic!r} version {version} of {length} bytes in a file of {len(data)}"

@@ -50,11 +50,22 @@ class GlbScene:
 
     @cached_property
     def primitive(self) -> dict[str, Any]:
-        """The mesh's one primitive."""
+        """The mesh's first primitive. Raises `ReadError` unless all have its vertices: they differ in triangles and material."""
         primitives = self.document.items("meshes")[0]["primitives"]
-        if len(primitives) != 1:
-            raise ReadError(f"{self.document.path}: meshes[0]: found {len(primitives)} primitives, expected one")
+        if any(each.get(kind) != primitives[0].get(kind) for each in primitives for kind in ("attributes", "targets")):
+            raise ReadError(f"{self.document.path}: meshes[0]: found primitives with vertices of their own, expected all to share them")
         return dict(primitives[0])
+
+    @cached_property
+    def faces(self) -> NDArray[Any]:
+        """The triangles (T,3) of all primitives, one after the other."""
+        primitives = self.document.items("meshes")[0]["primitives"]
+        return np.concatenate([self.document.accessor(each["indices"]).reshape(-1, 3) for each in primitives])
+
+    @property
+    def primitive_count(self) -> int:
+        """How many primitives, one for each material, the mesh has."""
+        return len(self.document.items("meshes")[0]["primitives"])
 
     def check(self) -> None:
         """Raise `ReadError` unless the nodes form trees and there is one mesh of one primitive."""
@@ -72,8 +83,12 @@ class GlbScene:
         return {target: samplers[channel["sampler"]] for target, channel in zip(targets, animations[0]["channels"], strict=True)}
 
     def attribute(self, name: str) -> NDArray[Any]:
-        """A vertex attribute (V,…) of the mesh."""
-        return self.document.accessor(self.primitive["attributes"][name])
+        """A vertex attribute (V,…) of the mesh; integers that stand for 0 to 1 as such."""
+        index = self.primitive["attributes"][name]
+        values = self.document.accessor(index)
+        if not self.document.items("accessors")[index].get("normalized"):
+            return values
+        return np.maximum(values / np.iinfo(values.dtype).max, -1.0)
 
     def value(self, node: int, path: str, times_s: Floats) -> Floats:
         """Return a node's translation, rotation or scale (T,3 or 4) at ``times_s``."""
@@ -112,6 +127,9 @@ class GlbScene:
         return order
 
     def _local(self, node: int, times_s: Floats) -> Floats:
+        if "matrix" in self.nodes[node]:
+            fixed = np.array(self.nodes[node]["matrix"], dtype=np.float64).reshape(4, 4).T
+            return np.broadcast_to(fixed, (len(times_s), 4, 4))
         matrix = np.zeros((len(times_s), 4, 4))
         matrix[:, :3, :3] = _rotation(self.value(node, "rotation", times_s)) * self.value(node, "scale", times_s)[:, None, :]
         matrix[:, :3, 3] = self.value(node, "translation", times_s)
@@ -122,14 +140,17 @@ class GlbScene:
         """Return the mesh's vertices (T,V,3) at ``times_s`` in the scene, metres."""
         worlds = self.worlds(times_s)
         if "skin" in self.nodes[self.mesh_node]:
-            return self._skinned(worlds)
+            return self.skinned(worlds)
         morphed = self._morphed(times_s)
         matrix = worlds[:, self.mesh_node]
         return morphed @ np.swapaxes(matrix[:, :3, :3], 1, 2) + matrix[:, None, :3, 3]
 
-    def _skinned(self, worlds: Floats) -> Floats:
+    def skinned(self, worlds: Floats) -> Floats:
+        """Return the mesh's vertices (T,V,3) where its skin's joints are at ``worlds`` (T,N,4,4)."""
         skin = self.document.items("skins")[self.nodes[self.mesh_node]["skin"]]
-        joint_matrices = worlds[:, skin["joints"]] @ self.document.accessor(skin["inverseBindMatrices"]).astype(np.float64)
+        joint_matrices = worlds[:, skin["joints"]]
+        if "inverseBindMatrices" in skin:
+            joint_matrices = joint_matrices @ self.document.accessor(skin["inverseBindMatrices"])[:len(skin["joints"])].astype(np.float64)
         times, joints = joint_matrices.shape[:2]
         # One product for all frames: rows of w·(x, y, z, 1) for each influence against the joints' columns.
         columns = joint_matrices[:, :, :3].transpose(1, 3, 0, 2).reshape(joints * 4, times * 3)

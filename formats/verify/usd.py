@@ -12,6 +12,7 @@ from ...errors import ReadError
 from ...motion.take import Person, Take
 from .report import ErrorMeter, VerifyReport
 from .truth import DEFAULT_FRAMES, blocks, chosen_frames, stored_vertices
+from .usd_character import CharacterBody, character_rules
 from .usd_rules import stage_codes, usd_rules
 
 
@@ -22,9 +23,11 @@ def verify_usd_skel(take: Take, person: Person, path: Path, options: object = No
     rules: list[str] = []
     try:
         stage = _open(path)
+        origin = person.rig.origin
+        own = origin if origin is not None and origin.format == "usd" and origin.fits(person.rig.bind_world) else None
         # One by one, so that what was found stays when a later rule can't be checked.
-        rules.extend(usd_rules(stage, take, person))
-        body = _SkinnedBody(stage)
+        rules.extend(usd_rules(stage, take, person) if own is None else character_rules(stage, take, person))
+        body = _SkinnedBody(stage) if own is None else CharacterBody(stage, own)
         codes = stage_codes(stage, take)
         for part in blocks(frames):
             meter.add(np.stack([body.vertices_m(code) for code in codes[part].tolist()]), stored_vertices(person, part))

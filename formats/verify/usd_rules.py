@@ -15,7 +15,7 @@ _GRAIN = 1e-5
 
 def usd_rules(stage: Usd.Stage, take: Take, person: Person) -> Iterator[str]:
     """Yield a sentence for each rule that the stage breaks."""
-    yield from _stage_rules(stage, take)
+    yield from stage_rules(stage, take)
     root = stage.GetDefaultPrim()
     if not root or not root.IsA(UsdSkel.Root):
         yield "defaultPrim: found no SkelRoot there"
@@ -27,7 +27,7 @@ def usd_rules(stage: Usd.Stage, take: Take, person: Person) -> Iterator[str]:
             return
     skeleton, mesh, animation = (kind(found[0]) for kind, found in prims.items())
     yield from _skeleton_rules(skeleton, person)
-    yield from _animation_rules(skeleton, animation, stage, take)
+    yield from animation_rules(skeleton, animation, stage, take)
     yield from _mesh_rules(mesh, skeleton, person)
     yield from _extent_rules([UsdGeom.Boundable(root), UsdGeom.Boundable(mesh)], stage, take)
 
@@ -37,7 +37,8 @@ def stage_codes(stage: Usd.Stage, take: Take) -> NDArray[np.float64]:
     return np.asarray((take.times_s - take.times_s[0]) * stage.GetTimeCodesPerSecond())
 
 
-def _stage_rules(stage: Usd.Stage, take: Take) -> Iterator[str]:
+def stage_rules(stage: Usd.Stage, take: Take) -> Iterator[str]:
+    """Check the clock, the axes and the units, all on the root layer."""
     layer = stage.GetRootLayer()
     for key, value in (("timeCodesPerSecond", float(take.fps)), ("framesPerSecond", float(take.fps)), ("startTimeCode", 0.0)):
         found = layer.pseudoRoot.GetInfo(key) if layer.pseudoRoot.HasInfo(key) else None
@@ -69,7 +70,8 @@ def _skeleton_rules(skeleton: UsdSkel.Skeleton, person: Person) -> Iterator[str]
         yield "skeleton: SkelBindingAPI is not applied"
 
 
-def _animation_rules(skeleton: UsdSkel.Skeleton, animation: UsdSkel.Animation, stage: Usd.Stage, take: Take) -> Iterator[str]:
+def animation_rules(skeleton: UsdSkel.Skeleton, animation: UsdSkel.Animation, stage: Usd.Stage, take: Take) -> Iterator[str]:
+    """Check that the animation is the skeleton's, and has a sound value for each of the take's frames."""
     if skeleton.GetPrim().GetRelationship("skel:animationSource").GetTargets() != [animation.GetPath()]:
         yield "skeleton: skel:animationSource doesn't lead to the animation"
     if animation.GetJointsAttr().Get() != skeleton.GetJointsAttr().Get():

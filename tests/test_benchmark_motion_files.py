@@ -1,0 +1,77 @@
+"""The benchmark of motion files judges rightly: what is planted is found, and a fault would show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import motion_files
+from benchmarks.table import Figure
+from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
+from rigdrop.ingest.recording import MhrMotion, Recording
+
+
+@pytest.fixture(scope="module")
+def paths(shared):
+    return sorted((shared / "samples").glob("sam3d_body_*.npz"))
+
+
+@pytest.fixture(scope="module")
+def model(shared):
+    return load_mhr_model(shared / "mhr" / "lod3")
+
+
+def _by_name(figures: list[Figure]) -> dict[str, float | None]:
+    return {figure.name: figure.value for figure in figures}
+
+
+def test_the_planted_sequence_keeps_every_limit(paths, model):
+    figures = motion_files._sequence(paths, model)
+    assert all(figure.met for figure in figures), motion_files.limits_table(figures)
+    found = _by_name(figures)
+    assert found["planted sequence: people found, of 2"] == 2
+    # Three seams between batches, for each of two people.
+    assert found["steps at which a joint goes on from somewhere else, before smoothing"] == 6
+
+
+def test_people_who_are_swapped_and_time_that_is_short_would_show(paths, model, monkeypatch):
+    seen: list[Recording] = []
+    whole = motion_files._judged
+
+    def swapped(recording: Recording, *truth: object) -> list[Figure]:
+        one, two = recording.actors
+        seen.append(recording)
+        half = np.arange(len(recording.times_s)) < 100
+
+        def mixed(first: MhrMotion, second: MhrMotion) -> MhrMotion:
+            parts = {name: np.where(half[:, None], getattr(first, name), getattr(second, name))
+                     for name in ("shape_params", "camera_translation_m", "model_params")}
+            return replace(first, **parts, expression_params=None, joints_m=None)
+
+        actors = [replace(each, motion=mixed(each.motion, other.motion), visible=np.where(half, each.visible, other.visible))  # type: ignore[arg-type]
+                  for each, other in ((one, two), (two, one))]
+        return whole(replace(recording, actors=actors, times_s=recording.times_s * 1.01), *truth)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(motion_files, "_judged", swapped)
+    found = _by_name(motion_files._sequence(paths, model))
+    assert len(seen) == 1
+    wrong = found["frames in which a person is another"]
+    assert wrong is not None and wrong > 100
+    times = found["times, worst"]
+    assert times is not None and times > 1000
+
+
+def test_a_sample_is_seen_in_its_camera_a_step_apart(paths):
+    sample = motion_files._sample(paths[0])
+    seen = motion_files._seen(sample, np.zeros((1, 3)))
+    np.testing.assert_allclose(seen[0, 0], sample["pred_cam_t"] * [1, -1, -1])
+    np.testing.assert_allclose(seen[1] - seen[0], [[0.01, 0, 0]])
+
+
+@pytest.mark.slow
+def test_a_folder_is_converted_three_ways(anny_folder, tmp_path):
+    figures = motion_files._folder(4, 2)
+    assert [figure.unit for figure in figures] == ["s", "×", "MB", "×"]
+    assert all(figure.value is not None and figure.value > 0 for figure in figures)
