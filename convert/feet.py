@@ -7,21 +7,23 @@ moves as it did, plus a correction that fades. The pelvis comes down as far as t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
+from ..motion.metrics import foot_slide_mm_f
 from ..motion.rotations import quat_apply, quat_between, quat_inverse, quat_multiply, quat_to_rotvec, rotvec_to_quat
 from .bridge import bridge
 from .contacts import FeetOptions, contacts_of, foot_contacts, ground_of
 from .performance import Performance
 from .plants import Plants, plant
 from .poser import Poser
-from .soles import SIDES, FootMotion, Sole, poser_of, soles_of
+from .soles import SIDES, FootMotion, Sole, poser_of, sole_places, soles_of
 from .two_bone import SOFT_SHARE, two_bone
 
-__all__ = ["FeetOptions", "foot_contacts", "pin_feet"]
+__all__ = ["FeetOptions", "foot_contacts", "hold_feet", "pin_feet"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -46,6 +48,27 @@ class _Held:
     carrier_xyzw: Array
     ankle_m: Array
     standing: Mask  # (F,)
+
+
+def hold_feet(performance: Performance, options: FeetOptions | None = None) -> tuple[Performance, dict[str, Any]]:
+    """Return what `pin_feet` returns and, for the report, how far standing feet slid and sank before it and after.
+
+    The figures are ``slide_mm_per_frame``, the mean way of soles over the ground while they stand (nothing where none does),
+    and ``sunk_most_mm``, the deepest that any sole is under the ground.
+    """
+    options = options or FeetOptions()
+    before_m = sole_places(performance)
+    ground = ground_of(before_m, performance.times_s, options)
+    contacts = contacts_of(before_m, performance.times_s, ground, options)
+    held = pin_feet(performance, options, contacts, ground)
+    figures = {when: _figures(places, contacts, ground) for when, places in (("before", before_m), ("after", sole_places(held)))}
+    return held, {"name": "feet", **figures}
+
+
+def _figures(soles_m: Array, contacts: Mask, ground_m: float) -> dict[str, Any]:
+    slide = foot_slide_mm_f(soles_m, contacts[1:] & contacts[:-1])
+    sunk_mm = 1000 * max(0.0, ground_m - float(soles_m[..., 1].min()))
+    return {"slide_mm_per_frame": None if slide is None else round(slide, 3), "sunk_most_mm": round(sunk_mm, 2)}
 
 
 def pin_feet(

@@ -22,7 +22,7 @@ from .clean import CleanOptions, clean
 from .contacts import FeetOptions, ground_of
 from .embody_own import embody_own
 from .embody_smpl import embody_smpl
-from .feet import pin_feet
+from .feet import hold_feet
 from .kept_vertices import kept_vertices, moved_vertices
 from .native_mhr import native_mhr
 from .performance import Performance, moved
@@ -80,13 +80,14 @@ def people_of(
 def _finished(
     actor: Actor, native: Performance, options: RecordedOptions, T_world_source: Floats, load_rig: LoadRig
 ) -> tuple[Performance, dict[str, Any]]:
-    """The motion cleaned, in the world, and on the rig asked for, with the figures of the cleaning; a bare mesh is only moved."""
+    """The motion cleaned, in the world, and on the rig asked for, with the figures of the work; a bare mesh is only moved."""
     if is_bare(native):
         return moved(native, T_world_source), {}
     performance, did = clean(native, options.clean)
     performance = moved(performance, T_world_source)
     if options.feet.feet:
-        performance = pin_feet(performance, options.feet)
+        performance, held = hold_feet(performance, options.feet)
+        did = {**did, "stages": [*did["stages"], held]}
     rig = _target(actor, options.rig, load_rig)
     return performance if rig is None else retarget(performance, rig, options.retarget), dict(did)
 

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from rigdrop.convert.body import Body
 from rigdrop.convert.contacts import contacts_of
-from rigdrop.convert.feet import FeetOptions, foot_contacts, pin_feet
+from rigdrop.convert.feet import FeetOptions, foot_contacts, hold_feet, pin_feet
 from rigdrop.convert.performance import Performance, rest_performance
 from rigdrop.convert.soles import sole_places
 from rigdrop.errors import SettingsError
@@ -149,6 +149,19 @@ def test_a_whole_clip_on_another_ground_and_place() -> None:
     here = pin_feet(before)
     back = quat_apply(quat_inverse(turn), there.joints_m - [5.0, 2.0, -7.0])
     np.testing.assert_allclose(back, here.joints_m, atol=1e-6)
+
+
+def test_the_figures_are_those_of_a_skate_that_was_planted() -> None:
+    """A walker who skates by 60 mm a second slides 2 mm a frame at 30 a second, and stands still once held."""
+    walker, _ = _walker()
+    drift = np.outer(walker.times_s, [0.06, 0.0, 0.0])
+    skating = walker.with_turns(walker.quat_xyzw, walker.translation_m + drift[:, None] * (walker.rig.joint_parents < 0)[:, None])
+    held, figures = hold_feet(skating, FeetOptions(feet=True))
+    assert figures["name"] == "feet"
+    # A contact's first and last frame may still move with the walk; there are two in fifteen.
+    assert figures["before"]["slide_mm_per_frame"] == pytest.approx(2.0, abs=0.3)
+    assert figures["after"]["slide_mm_per_frame"] < 0.2 and figures["after"]["sunk_most_mm"] < 2
+    assert _slide_mm(held, foot_contacts(skating)).mean() == pytest.approx(figures["after"]["slide_mm_per_frame"], abs=5e-4)
 
 
 def test_somebody_in_the_air_keeps_every_turn() -> None:

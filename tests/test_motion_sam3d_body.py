@@ -389,3 +389,12 @@ def test_a_file_in_which_everybody_is_absent_is_an_error(tmp_path):
     np.savez(tmp_path / "a.npz", **fields)
     with pytest.raises(ReadError, match=r"a\.npz: .*found nobody in any frame"):
         read(tmp_path / "a.npz", PLAIN)
+
+
+@pytest.mark.parametrize(("rows", "one"), [(3, True), (200, False)], ids=["a frame of three people", "a clip"])
+def test_a_folder_of_clips_is_no_clip(tmp_path, rows, one):
+    """Otherwise each clip would be a frame, and its frames a crowd."""
+    for number in (1, 2):
+        np.savez(tmp_path / f"take_{number}.npz", mhr_model_params=np.zeros((rows, 204)), shape_params=np.zeros((rows, 45)),
+                 pred_cam_t=np.tile([0.0, 0.0, 4.0], (rows, 1)))
+    assert is_mine(tmp_path) is one

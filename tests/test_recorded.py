@@ -234,6 +234,7 @@ def test_feet_are_held_where_that_is_asked_for():
         people = people_of(recording, RecordedOptions(feet=FeetOptions(feet=feet)), Rigs(), _no_model)
         heel = sole_places(_performance(people.people[0]))[3:12, 0]  # the left foot stands for the first half second
         steps.append(np.linalg.norm(np.diff(heel[:, [0, 2]], axis=0), axis=1).mean())
+        assert [stage["name"] for stage in people.details["clean"][0]["stages"]] == ["feet"] * feet
     assert steps[1] < 0.001 < steps[0]
 
 

@@ -12,10 +12,11 @@ from rigdrop.errors import SettingsError
 from rigdrop.ingest.video import Frame, open_clip
 from rigdrop.motion.take import Camera, Person, Take
 from rigdrop.render.panels import OrbitPanel, colour_of
-from rigdrop.render.preview import PreviewOptions, contact_sheet, shown_frames, write_preview
+from rigdrop.render.preview import PreviewOptions, contact_sheet, empty_frames, shown_frames, write_preview
 from rigdrop.render.view import look_at, pinhole
 
 from .bodies import humanoid, turns
+from .synthetic import small_take
 
 WIDTH, HEIGHT, FRAMES = 320, 180, 14
 GREY = 120
@@ -91,6 +92,15 @@ def test_one_frame_is_enough(written):
     take = take_of(times=np.array([0.7]))
     frames, sheet, _ = written(take, frames=source(1))
     assert len(frames) == 1 and sheet.shape == (HEIGHT, WIDTH + HEIGHT, 3)
+
+
+def test_motion_that_nobody_filmed_has_an_empty_picture_for_each_frame():
+    take = small_take(3)
+    frames = list(empty_frames(take))
+    assert [(frame.index, frame.time_s) for frame in frames] == list(enumerate(take.times_s.tolist()))
+    for frame in frames:
+        assert frame.image_bgr.shape == (take.camera.height, take.camera.width, 3)
+        assert frame.image_bgr.min() == frame.image_bgr.max()
 
 
 def test_fewer_frames_than_the_take_has_end_the_preview_early(written):

@@ -48,6 +48,7 @@ _STRIDE_FRAMES = 10  # as many frames with a common distance are every n-th fram
 _ARM_M = 0.3  # a turn by a radian moves what hangs on a joint by about this much
 _SOME_VERTICES = 50  # one in so many tells how somebody stands
 _FOCAL_JUMP = 1.01
+_CROWD = 30  # more people than this are not in one picture
 
 
 def is_mine(path: Path) -> bool:
@@ -56,10 +57,19 @@ def is_mine(path: Path) -> bool:
     Raises `ReadError` for an .npz that can't be opened, since that is nobody else's either.
     """
     if path.is_dir():
-        return any(is_pickled(file) or any(is_npz_with(file, key) for key in TRUTHS) for _, file in numbered_files(path))
+        ours = [file for _, file in numbered_files(path) if is_pickled(file) or any(is_npz_with(file, key) for key in TRUTHS)]
+        return bool(ours) and not any(_is_a_clip(file) for file in ours)
     if path.suffix.lower() == ".npz" or is_zip(path):
         return not open_npz(path).keys().isdisjoint(TRUTHS)
     return is_pickled(path)
+
+
+def _is_a_clip(file: Path) -> bool:
+    """Tell whether a file holds a clip of its own: more rows than there are people in a picture. A folder of clips is no clip."""
+    if not is_zip(file):
+        return False
+    arrays = open_npz(file)
+    return PLACE in arrays and arrays[PLACE].ndim > 1 and len(arrays[PLACE]) > _CROWD
 
 
 def read(path: Path, options: MotionFileOptions) -> Recording:
