@@ -17,23 +17,28 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__
-from .assets import install, list_states, where
+from .assets import where
 from .config.settings import Settings
 from .convert.character import CharacterOptions, People, fit_people
 from .convert.finish import finish
+from .convert.onto_rig import onto_rig
 from .convert.recorded import RecordedOptions, people_of
+from .convert.rigs.character_file import character_from
 from .convert.rigs.mhr_parameters import MhrModel
 from .convert.rigs.registry import load_mhr_model, load_rig
 from .errors import RigdropError, SettingsError, UsageError, WriteError, error_with_code
+from .events import Emit, silent
 from .files import atomic_path, sha256_of
 from .formats.bundle import write_bundle
+from .formats.pictures import companions
 from .formats.registry import Format, format_named
+from .ingest.motion_files.character import is_character_file, read_character
 from .ingest.motion_files.cut import cut_recording
 from .ingest.motion_files.registry import expect_reader, is_motion_file, read_recording
 from .ingest.observation_store import read_observations, write_observations
@@ -48,6 +53,7 @@ from .motion.rig import Rig
 from .motion.store import open_take, read_take, write_take
 from .motion.take import Take
 from .naming import unicode_name
+from .needs import fetch_parts, named_files
 from .render.preview import empty_frames, write_preview
 from .report import (
     REPORT_NAME,
@@ -67,17 +73,6 @@ from .report import (
 TAKE_NAME = "take.h5"
 _JOURNAL_NAME = "journal.json"
 _OBSERVATIONS_NAME = "observations.h5"
-
-
-class Emit(Protocol):
-    """Takes what happens, as it happens: ``emit("progress", stage="estimate", done=3, total=90)``."""
-
-    def __call__(self, event: str, /, **fields: object) -> None:
-        """Take one event: ``take``, ``stage``, ``progress``, ``file``, ``warning``, ``skipped`` or ``done``."""
-
-
-def silent(event: str, /, **fields: object) -> None:
-    """Take events and do nothing with them."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +151,7 @@ class Conversion:
                 self.source_sha256 = str(stored.attributes["source_sha256"])
                 return str(stored.provenance.get("fingerprint") or sha256_of(self.source))
         self.source_sha256 = self.known.sha256 or sha256_of(self.source)
-        return self.settings.motion_fingerprint(self.source_sha256, __version__, *map(sha256_of, _named_files(self.settings)))
+        return self.settings.motion_fingerprint(self.source_sha256, __version__, *map(sha256_of, named_files(self.settings)))
 
     def has_take(self) -> bool:
         """Tell whether there is a take already: the source is one, or the folder holds the one that would come out."""
@@ -223,7 +218,8 @@ class Conversion:
                 except (SettingsError, UsageError) as error:
                     self._could_not(name, error)
                     break
-                self._wrote(path)
+                for written in (path, *companions(path)):
+                    self._wrote(written)
                 entry["files"].append({"format": name, **describe_file(self.folder, path)})
 
     def verify(self, name: str) -> None:
@@ -344,9 +340,14 @@ class Conversion:
                 self._warn(warning)
             return people
         options = CharacterOptions(camera=settings.camera, fit=settings.fit, hands=settings.hands, smooth=settings.smooth)
-        return fit_people(seen, self._load_rig(settings.rig.rig), options, self._progress("fit"))
+        own = is_character_file(settings.rig.rig)
+        # A character of one's own keeps its bones: a body that may be stretched is fitted, and carried over to it.
+        fitted = fit_people(seen, self._load_rig("unreal" if own else settings.rig.rig), options, self._progress("fit"))
+        return onto_rig(fitted, seen.times_s, self._load_rig(settings.rig.rig), settings.retarget) if own else fitted
 
     def _load_rig(self, name: str) -> Rig:
+        if is_character_file(name):
+            return character_from(read_character(Path(name), self.settings.rig.rig_map))
         return load_rig("unreal" if name == "auto" else name, self.settings.body, self.settings.rig.mhr)
 
     @property
@@ -437,28 +438,6 @@ def _holds(stored: Path, fingerprint: str) -> bool:
             return take.provenance.get("fingerprint") == fingerprint
     except RigdropError:
         return False
-
-
-def _named_files(settings: Settings) -> list[Path]:
-    """The files, named by ``settings``, of which the motion comes beside its source: hands, a map of joints, a pose, a character."""
-    named = (settings.motion_files.hand_poses, settings.motion_files.joint_map, settings.bind.bind_pose, settings.rig.rig)
-    return [path for name in named if name and (path := Path(name)).suffix and path.is_file()]
-
-
-def fetch_parts(settings: Settings, emit: Emit = silent) -> None:
-    """Fetch the bodies and weights that a video needs and are not there yet; nothing is asked of the network otherwise."""
-    missing = [state.asset.name for state in list_states(_parts(settings)) if state.state == "missing"]
-    if missing:
-        emit("stage", take="assets", stage="fetch")
-        install(missing, on_progress=lambda done, total: emit("progress", stage="fetch", done=done, total=total))
-
-
-def _parts(settings: Settings) -> list[str]:
-    body = [] if settings.rig.rig == "mhr" else ["anny"]
-    if settings.pose.estimator != "blazepose":
-        return body
-    landmarks = "pose_landmark_heavy" if settings.pose.quality == "high" else "pose_landmark_full"
-    return [*body, "pose_detection", landmarks, "hand_recrop", "hand_landmark_full"]
 
 
 def person_file(folder: Path, person_id: str, form: Format, options: Any) -> Path:

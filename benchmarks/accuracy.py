@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rigdrop.convert.body import Body
 from rigdrop.convert.character import CharacterOptions, fit_people
 from rigdrop.convert.fit import DEFAULT_HEIGHT_M, FitOptions, Lens, rig_height_m
-from rigdrop.convert.initial import fill_gaps, root_from_rays
+from rigdrop.convert.fitting.initial import fill_gaps, root_from_rays
 from rigdrop.convert.rigs.registry import load_rig
 from rigdrop.convert.root import CameraOptions
 from rigdrop.convert.smooth import SmoothOptions

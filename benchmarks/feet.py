@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from rigdrop.convert.contacts import FeetOptions, contacts_of, ground_of
 from rigdrop.convert.feet import pin_feet
 from rigdrop.convert.performance import Performance
-from rigdrop.convert.soles import FootMotion, poser_of, sole_places, soles_of
+from rigdrop.convert.stance.contacts import FeetOptions, contacts_of, ground_of
+from rigdrop.convert.stance.soles import FootMotion, poser_of, sole_places, soles_of
 from rigdrop.motion.rotations import quat_multiply, rotvec_to_quat
 from rigdrop.render.demo import DemoOptions, stage_demo
 

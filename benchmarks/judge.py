@@ -10,7 +10,7 @@ from scipy.signal import find_peaks
 
 from rigdrop.convert.body import BODY_JOINTS, BODY_PARENTS, Body, body_joint
 from rigdrop.convert.fit import rig_height_m
-from rigdrop.convert.landmarks import REFERENCE_HEIGHT_M, landmark_table
+from rigdrop.convert.fitting.landmarks import REFERENCE_HEIGHT_M, landmark_table
 from rigdrop.motion.kinematics import world_transforms
 from rigdrop.motion.metrics import acceleration_error_mm_f2, bone_drift, foot_slide_mm_f, jitter_10m_s3, mpjpe_mm, pa_mpjpe_mm, true_contact
 from rigdrop.motion.take import Person, Take

@@ -1,4 +1,4 @@
-"""Measures where BlazePose's landmarks lie on rendered bodies: the offsets of convert/landmarks.py, on the tuning seeds.
+"""Measures where BlazePose's landmarks lie on rendered bodies: the offsets of convert/fitting/landmarks.py, on the tuning seeds.
 
     python -m benchmarks.landmark_offsets [--quality high] [--folder DIR]
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rigdrop.convert.body import Body, body_joint
 from rigdrop.convert.fit import Lens, rig_height_m
-from rigdrop.convert.landmarks import REFERENCE_HEIGHT_M, landmark_table
+from rigdrop.convert.fitting.landmarks import REFERENCE_HEIGHT_M, landmark_table
 from rigdrop.ingest.tracks import Track
 from rigdrop.motion.kinematics import world_transforms
 from rigdrop.motion.take import Take
@@ -126,7 +126,7 @@ def _report(sights: Sequence[Sight]) -> str:
             ours = in_use == (body_joint(carrier), body_joint(origin))
             told = " ".join(shown(1000 * value, 0) for value in used.offset_m[row]) if ours else "–"
             rows.append([name, carrier, origin, " ".join(shown(1000 * value, 0) for value in offset), told, shown(1000 * miss)])
-    return table(("landmark", "turns with", "told from", "measured mm", "in convert/landmarks.py", "rays miss by mm"), rows)
+    return table(("landmark", "turns with", "told from", "measured mm", "in convert/fitting/landmarks.py", "rays miss by mm"), rows)
 
 
 if __name__ == "__main__":

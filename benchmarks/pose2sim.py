@@ -20,9 +20,9 @@ from scipy.signal import butter, sosfiltfilt
 from rigdrop.convert.body import Body
 from rigdrop.convert.character import CharacterOptions, fit_people
 from rigdrop.convert.fit import FitOptions, Lens, rig_height_m
-from rigdrop.convert.initial import fill_gaps, root_from_rays
-from rigdrop.convert.landmarks import landmark_table
-from rigdrop.convert.points import JOINTS, SHAPE_NAMES, PointSet, Pose, place_points
+from rigdrop.convert.fitting.initial import fill_gaps, root_from_rays
+from rigdrop.convert.fitting.landmarks import landmark_table
+from rigdrop.convert.fitting.points import JOINTS, SHAPE_NAMES, PointSet, Pose, place_points
 from rigdrop.convert.rigs.registry import load_rig
 from rigdrop.convert.root import CameraOptions
 from rigdrop.ingest.tracks import Observations, Track

@@ -9,7 +9,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..config.settings import Settings
-from ..pipeline import Emit, convert_clip, fetch_parts
+from ..events import Emit
+from ..needs import fetch_parts
+from ..pipeline import convert_clip
 from ..render.demo import DemoOptions, render_demo
 from .convert import show_reports
 from .output import progress

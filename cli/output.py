@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..pipeline import Emit
+    from ..events import Emit
 
 _PROGRESS_INTERVAL_S = 1.0
 

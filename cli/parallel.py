@@ -21,7 +21,8 @@ from ..ingest.motion_files.registry import is_motion_file
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
-    from ..pipeline import Emit, TakeReport
+    from ..events import Emit
+    from ..pipeline import TakeReport
 
 # Each process begins anew after so many sources, so that what libraries keep does not add up over a day's work.
 _SOURCES_A_PROCESS = 100
@@ -153,7 +154,7 @@ def _convert(source: Path, folder: Path, settings: Settings, emit: Emit) -> Ende
 
 
 def _convert_quietly(source: Path, folder: Path, settings: Settings) -> Ended:
-    from ..pipeline import silent
+    from ..events import silent
 
     try:
         ended = _convert(source, folder, settings, silent)

@@ -17,6 +17,8 @@ class RigOptions:
     rig: str = "auto"
     """Skeleton and body: unreal, ue5, mixamo, vrm, smplx, smplh, anny, mhr; or your own character's .glb or .usd. auto takes
     the one that a motion file brings, else unreal."""
+    rig_map: Path | None = None
+    """Map from the joint names of your own character to what they mean, where they are not known; rigdrop map init writes one."""
     mhr: Path | None = None
     """Folder that holds the Momentum Human Rig's files, for --rig mhr."""
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import CycloptsError, Group, Parameter
 
 from ..convert.clean import CleanOptions
-from ..convert.contacts import FeetOptions
 from ..convert.finish import BindOptions
 from ..convert.fit import FitOptions
 from ..convert.hands import HandOptions
@@ -24,6 +23,7 @@ from ..convert.rigs.body_options import BodyOptions
 from ..convert.rigs.smpl_options import SmplOptions
 from ..convert.root import CameraOptions
 from ..convert.smooth import SmoothOptions
+from ..convert.stance.contacts import FeetOptions
 from ..errors import SettingsError, UsageError
 from ..formats.registry import available_formats
 from ..ingest.motion_files.options import MotionFileOptions

@@ -15,10 +15,10 @@ from ..motion.rig import Rig
 from ..motion.take import Camera, Motion, Person
 from .body import Body
 from .fit import FitOptions, FitResult, fit_track
-from .ground import Ground, Stance, find_ground, joined, stance_of
+from .fitting.ground import Ground, Stance, find_ground, joined, stance_of
+from .fitting.shape import shaped_body
 from .hands import HandOptions, drive_hands
 from .root import CameraOptions, camera_of, into_world, lens_of, world_from_camera
-from .shape import shaped_body
 from .smooth import SmoothOptions, smooth_places, smooth_turns
 
 Array = NDArray[np.float64]

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from ..errors import SettingsError
 from ..motion.metrics import jitter_10m_s3
 from ..motion.rotations import quat_inverse, quat_multiply, quat_to_rotvec
-from .adaptive_ema import GLOBAL_GROUP, adaptive_ema_places, adaptive_ema_turns
-from .fill import SHORT_GAP_S, bridge_places, bridge_turns, long_gaps
-from .gaussian import frames_to_seconds, gaussian_places, gaussian_turns
-from .hand_mode import limit_fingers, smooth_hands, still_hands
-from .one_euro import PLACE_GAIN, TURN_CUTOFF_HZ, TURN_GAIN, one_euro_places, one_euro_turns
-from .parts import body_places, hand_joints, root_joints
+from .cleaning.adaptive_ema import GLOBAL_GROUP, adaptive_ema_places, adaptive_ema_turns
+from .cleaning.fill import SHORT_GAP_S, bridge_places, bridge_turns, long_gaps
+from .cleaning.gaussian import frames_to_seconds, gaussian_places, gaussian_turns
+from .cleaning.hand_mode import limit_fingers, smooth_hands, still_hands
+from .cleaning.one_euro import PLACE_GAIN, TURN_CUTOFF_HZ, TURN_GAIN, one_euro_places, one_euro_turns
+from .cleaning.parts import body_places, hand_joints, root_joints
+from .cleaning.root_translation import steady_depth
+from .cleaning.spikes import mend_places, mend_turns, place_pops, turn_pops
 from .performance import Performance
-from .root_translation import steady_depth
-from .spikes import mend_places, mend_turns, place_pops, turn_pops
 
 Array = NDArray[np.float64]
 Joints = NDArray[np.intp]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..errors import MissingPartError, ReadError
 from ..ingest.recording import Actor, MhrMotion
-from .fill import whole_places, whole_turns
-from .mhr_solve import solve_parameters
+from .cleaning.fill import whole_places, whole_turns
+from .mhr.mhr_solve import solve_parameters
 from .performance import Performance
 from .rigs.mhr_parameters import BODY, MhrModel
 

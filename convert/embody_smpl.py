@@ -11,7 +11,7 @@ from ..motion.kinematics import decompose, local_to_world
 from ..motion.rig import Rig, Skeleton
 from ..motion.rotations import matrix_to_quat, quat_apply, quat_inverse, quat_multiply, quat_normalize
 from ..motion.smpl_joints import JOINT_NAMES, PELVIS_REST_M, SIDES, fingers, joint_parents, meaning
-from .fill import whole_places, whole_turns
+from .cleaning.fill import whole_places, whole_turns
 from .performance import Performance
 
 Floats = NDArray[np.float64]

@@ -15,13 +15,13 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from ..motion.metrics import foot_slide_mm_f
 from ..motion.rotations import quat_apply, quat_between, quat_inverse, quat_multiply, quat_to_rotvec, rotvec_to_quat
-from .bridge import bridge
-from .contacts import FeetOptions, contacts_of, foot_contacts, ground_of
 from .performance import Performance
-from .plants import Plants, plant
-from .poser import Poser
-from .soles import SIDES, FootMotion, Sole, poser_of, sole_places, soles_of
-from .two_bone import SOFT_SHARE, two_bone
+from .retargeting.poser import Poser
+from .stance.bridge import bridge
+from .stance.contacts import FeetOptions, contacts_of, foot_contacts, ground_of
+from .stance.plants import Plants, plant
+from .stance.soles import SIDES, FootMotion, Sole, poser_of, sole_places, soles_of
+from .stance.two_bone import SOFT_SHARE, two_bone
 
 __all__ = ["FeetOptions", "foot_contacts", "hold_feet", "pin_feet"]
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ..errors import SettingsError
 from ..motion.take import Camera, Person
 from .character import People
-from .ik_bones import with_ik_bones
-from .kept_vertices import carried_along
+from .mhr.kept_vertices import carried_along
 from .performance import Performance, moved
 from .place import PlaceOptions, place
 from .rest_pose import lead_in, rebound, with_bind_pose
+from .retargeting.ik_bones import with_ik_bones
 
 Floats = NDArray[np.float64]
 

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from ..ingest.tracks import Track
 from ..motion.frames import opencv_to_gltf
 from ..motion.rotations import quat_slerp
-from .banded import NormalEquations
 from .body import Body
-from .foreshortening import ARMS, ArmLengths, find_arms
-from .ground import Ground, find_ground, stance_of
-from .initial import fill_gaps, pose_from_landmarks, root_from_rays, with_arms_along
-from .landmarks import ELBOWS, WRISTS_AND_HANDS, LandmarkTable, evidence_of_joints, landmark_table
-from .points import POSE_SIZE, SHAPE_NAMES, PointSet, Pose, Posed, place_points, pose_points, turned
-from .shape import shaped_body
-from .terms import (
+from .fitting.banded import NormalEquations
+from .fitting.foreshortening import ARMS, ArmLengths, find_arms
+from .fitting.ground import Ground, find_ground, stance_of
+from .fitting.initial import fill_gaps, pose_from_landmarks, root_from_rays, with_arms_along
+from .fitting.landmarks import ELBOWS, WRISTS_AND_HANDS, LandmarkTable, evidence_of_joints, landmark_table
+from .fitting.points import POSE_SIZE, SHAPE_NAMES, PointSet, Pose, Posed, place_points, pose_points, turned
+from .fitting.shape import shaped_body
+from .fitting.terms import (
     TermSigmas,
     add_contacts,
     add_depths,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ..errors import SettingsError
 from ..motion.rotations import quat_apply, quat_inverse, quat_multiply, rotvec_to_quat
 from .performance import Performance
-from .poser import Poser
-from .soles import poser_of, sole_places
+from .retargeting.poser import Poser
+from .stance.soles import poser_of, sole_places
 
 Array = NDArray[np.float64]
 RootMode = Literal["keep", "in-place", "root-motion", "hips"]

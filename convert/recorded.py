@@ -15,20 +15,20 @@ from ..errors import ReadError
 from ..ingest.recording import Actor, MhrMotion, Recording, SkeletalMotion, SmplMotion
 from ..motion.rig import Rig
 from ..motion.take import Camera, Person
-from .bare_mesh import is_bare
-from .bare_rig import bare_rig
 from .character import People
 from .clean import CleanOptions, clean
-from .contacts import FeetOptions, ground_of
 from .embody_own import embody_own
 from .embody_smpl import embody_smpl
 from .feet import hold_feet
-from .kept_vertices import kept_vertices, moved_vertices
-from .native_mhr import native_mhr
+from .mhr.bare_mesh import is_bare
+from .mhr.kept_vertices import kept_vertices, moved_vertices
+from .mhr.native_mhr import native_mhr
 from .performance import Performance, moved
 from .retarget import RetargetOptions, retarget
+from .retargeting.bare_rig import bare_rig
 from .rigs.mhr_parameters import MhrModel
-from .soles import sole_places
+from .stance.contacts import FeetOptions, ground_of
+from .stance.soles import sole_places
 
 Floats = NDArray[np.float64]
 LoadRig = Callable[[str], Rig]

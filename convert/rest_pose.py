@@ -26,9 +26,9 @@ from ..motion.rotations import (
     rotvec_to_quat,
 )
 from .body import BODY_JOINTS, FINGER_JOINTS, Body
-from .ik_bones import with_ik_frames
-from .limb_frames import rest_frames
 from .performance import Performance
+from .retargeting.ik_bones import with_ik_frames
+from .retargeting.limb_frames import rest_frames
 
 Floats = NDArray[np.float64]
 BindPose = Literal["own", "T", "A"] | Path

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from ..errors import SettingsError
 from ..motion.rig import Rig
 from ..motion.rotations import quat_apply, quat_inverse, quat_multiply, quat_slerp, quat_to_rotvec
-from .figure import Figure
-from .limb_frames import SIDES
-from .limb_goals import Turns, solve_arms, solve_legs
-from .limb_solve import hinged
 from .performance import Performance
-from .poser import Poser
-from .turn_spread import share_bends, share_twists
+from .retargeting.figure import Figure
+from .retargeting.limb_frames import SIDES
+from .retargeting.limb_goals import Turns, solve_arms, solve_legs
+from .retargeting.limb_solve import hinged
+from .retargeting.poser import Poser
+from .retargeting.turn_spread import share_bends, share_twists
 
 Array = NDArray[np.float64]
 

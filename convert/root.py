@@ -12,7 +12,7 @@ from ..ingest.tracks import Observations
 from ..motion.rotations import matrix_to_quat, quat_apply, quat_multiply, rotvec_to_quat
 from ..motion.take import Camera
 from .fit import FitResult, Lens
-from .ground import Ground
+from .fitting.ground import Ground
 
 Array = NDArray[np.float64]
 

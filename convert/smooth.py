@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..motion.rotations import quat_inverse, quat_multiply, quat_normalize, quat_to_rotvec, rotvec_to_quat
-from .fill import whole_places, whole_turns
+from .cleaning.fill import whole_places, whole_turns
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

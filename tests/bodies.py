@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import BODY_JOINTS, BODY_PARENTS, FINGER_JOINTS, Body
-from rigdrop.convert.landmarks import REFERENCE_HEIGHT_M, landmark_table
+from rigdrop.convert.fitting.landmarks import REFERENCE_HEIGHT_M, landmark_table
 from rigdrop.ingest.tracks import Observations, Track
 from rigdrop.motion.rig import Rig, Skeleton, vertex_normals
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import lfilter
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.adaptive_ema import adaptive_ema_places, adaptive_ema_turns
+from rigdrop.convert.cleaning.adaptive_ema import adaptive_ema_places, adaptive_ema_turns
 
 from .tumbling import angles_deg, even_times, rms, shaken, tumbling, turned_world, uneven_times, wandering
 

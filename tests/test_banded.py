@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rigdrop.convert.banded import NormalEquations
+from rigdrop.convert.fitting.banded import NormalEquations
 
 SIZE, SHARED = 5, 3
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rigdrop.convert.bare_mesh import BARE_MESH, bare_mesh, bare_note
-from rigdrop.convert.kept_vertices import moved_vertices
+from rigdrop.convert.mhr.bare_mesh import BARE_MESH, bare_mesh, bare_note
+from rigdrop.convert.mhr.kept_vertices import moved_vertices
 from rigdrop.convert.performance import moved
 from rigdrop.convert.place import PlaceOptions, place
 from rigdrop.errors import MissingPartError, ReadError, SettingsError

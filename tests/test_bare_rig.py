@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.bare_rig import bare_rig
+from rigdrop.convert.retargeting.bare_rig import bare_rig
 from rigdrop.motion.kinematics import skin_vertices, world_to_local
 from rigdrop.motion.rig import Skeleton
 

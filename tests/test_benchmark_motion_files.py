@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import motion_files
-from benchmarks.table import Figure
 from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
 from rigdrop.ingest.recording import MhrMotion, Recording
+
+# Benchmarks are a package of the checkout, beside the library and not in it.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import motion_files
+from benchmarks.table import Figure
 
 
 @pytest.fixture(scope="module")

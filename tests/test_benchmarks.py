@@ -15,7 +15,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import BODY_JOINTS, Body
-from rigdrop.convert.landmarks import REFERENCE_HEIGHT_M, landmark_table
+from rigdrop.convert.fitting.landmarks import REFERENCE_HEIGHT_M, landmark_table
 from rigdrop.ingest.tracks import Observations
 from rigdrop.motion.take import Camera, Person, Take
 from rigdrop.render.demo import DemoOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rigdrop.convert.bridge import bridge
+from rigdrop.convert.stance.bridge import bridge
 
 
 def test_held_frames_stay_and_far_ones_are_free() -> None:

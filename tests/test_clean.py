@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import Body
 from rigdrop.convert.clean import CleanOptions, clean
-from rigdrop.convert.parts import hand_joints
+from rigdrop.convert.cleaning.parts import hand_joints
 from rigdrop.convert.performance import Performance, rest_performance
 from rigdrop.errors import SettingsError
 from rigdrop.motion.metrics import bone_drift

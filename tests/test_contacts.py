@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rigdrop.convert.contacts import FeetOptions, contacts_of, ground_of, runs_of
+from rigdrop.convert.stance.contacts import FeetOptions, contacts_of, ground_of, runs_of
 from rigdrop.errors import SettingsError
 
 Array = NDArray[np.float64]

@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import lfilter
 from scipy.spatial.transform import Rotation, Slerp
 
-from rigdrop.convert.exponential import both_ways, exponential_places, exponential_turns
+from rigdrop.convert.cleaning.exponential import both_ways, exponential_places, exponential_turns
 
 from .tumbling import angles_deg, even_times, shaken, tumbling, wandering
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from rigdrop.convert.body import Body
-from rigdrop.convert.contacts import contacts_of
 from rigdrop.convert.feet import FeetOptions, foot_contacts, hold_feet, pin_feet
 from rigdrop.convert.performance import Performance, rest_performance
-from rigdrop.convert.soles import sole_places
+from rigdrop.convert.stance.contacts import contacts_of
+from rigdrop.convert.stance.soles import sole_places
 from rigdrop.errors import SettingsError
 from rigdrop.motion.rotations import quat_apply, quat_inverse, quat_multiply, rotvec_to_quat
 

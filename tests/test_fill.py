@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
-from rigdrop.convert.fill import bridge_places, bridge_turns, whole_places, whole_turns
+from rigdrop.convert.cleaning.fill import bridge_places, bridge_turns, whole_places, whole_turns
 
 from .tumbling import angles_deg, even_times, shaken, steady_turns, tumbling, uneven_times, wandering
 

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from rigdrop.convert import fit
 from rigdrop.convert.body import Body, body_joint
 from rigdrop.convert.fit import FitOptions, FitResult, Lens, fit_track
-from rigdrop.convert.terms import MEAN_POSE_XYZW
+from rigdrop.convert.fitting.terms import MEAN_POSE_XYZW
 from rigdrop.ingest.tracks import Track
 
 from .bodies import (

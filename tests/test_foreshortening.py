@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rigdrop.convert import foreshortening
-from rigdrop.convert.foreshortening import ArmLengths, Arms, find_arms
+from rigdrop.convert.fitting.foreshortening import ArmLengths, Arms, find_arms
 
 UPPER_M, FORE_M = 0.3, 0.26
 LENGTHS = ArmLengths(UPPER_M, FORE_M)

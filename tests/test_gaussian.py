@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.gaussian import frames_to_seconds, gaussian_places, gaussian_turns, gaussian_weights
+from rigdrop.convert.cleaning.gaussian import frames_to_seconds, gaussian_places, gaussian_turns, gaussian_weights
 
 from .tumbling import angles_deg, even_times, rms, shaken, steady_turns, tumbling, turned_world, uneven_times, wandering
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import Body
-from rigdrop.convert.ground import Ground, Stance, find_ground, joined, stance_of
+from rigdrop.convert.fitting.ground import Ground, Stance, find_ground, joined, stance_of
 
 from .bodies import hanging_arms, humanoid, turns, walk, world_from_camera
 

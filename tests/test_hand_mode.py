@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import FINGER_JOINTS
-from rigdrop.convert.gaussian import gaussian_turns
-from rigdrop.convert.hand_mode import FLEXION_DEG, SPREAD_DEG, THUMB_MCP_DEG, limit_fingers, smooth_hands, still_hands
-from rigdrop.convert.parts import hand_joints
+from rigdrop.convert.cleaning.gaussian import gaussian_turns
+from rigdrop.convert.cleaning.hand_mode import FLEXION_DEG, SPREAD_DEG, THUMB_MCP_DEG, limit_fingers, smooth_hands, still_hands
+from rigdrop.convert.cleaning.parts import hand_joints
 from rigdrop.convert.performance import rest_performance
 from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
 from rigdrop.motion.kinematics import world_transforms

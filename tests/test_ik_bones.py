@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.ik_bones import IK_TARGETS, with_ik_bones
 from rigdrop.convert.performance import rest_performance
+from rigdrop.convert.retargeting.ik_bones import IK_TARGETS, with_ik_bones
 from rigdrop.motion.kinematics import world_to_local
 from rigdrop.motion.rig import Rig, Skeleton
 

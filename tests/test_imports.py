@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-# The rooms and what each may import; everybody may import errors, files, plugins and the package's own root.
-_COMMON = {"errors", "files", "plugins", ""}
+# The rooms and what each may import; everybody may import errors, events, files, plugins and the package's own root.
+_COMMON = {"errors", "events", "files", "plugins", ""}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "events": set(),
     "files": {"errors"},
     "plugins": set(),
     "motion": set(),
@@ -27,9 +28,10 @@ ROOMS: dict[str, set[str]] = {
     "report": {"motion", "formats.verify.report"},
     "journal": set(),
     "naming": {"motion"},
-    "pipeline": {"config", "report", "journal", "naming", "motion", "assets", "ingest", "convert", "formats", "render"},
-    "watch": {"pipeline", "naming", "report", "config", "motion", "ingest.video", "ingest.motion_files", "formats"},
-    "cli": {"watch", "pipeline", "naming", "report", "config", "motion", "assets", "ingest", "convert", "formats", "render"},
+    "needs": {"config", "assets"},
+    "pipeline": {"config", "report", "journal", "naming", "needs", "motion", "assets", "ingest", "convert", "formats", "render"},
+    "watch": {"pipeline", "naming", "needs", "report", "config", "motion", "ingest.video", "ingest.motion_files", "formats"},
+    "cli": {"watch", "pipeline", "naming", "needs", "report", "config", "motion", "assets", "ingest", "convert", "formats", "render"},
     "__main__": {"cli"},
     "__init__": set(),
 }

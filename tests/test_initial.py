@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import BODY_JOINTS, Body, body_joint
-from rigdrop.convert.initial import fill_gaps, pose_from_landmarks, root_from_rays, with_arms_along
+from rigdrop.convert.fitting.initial import fill_gaps, pose_from_landmarks, root_from_rays, with_arms_along
 
 from .bodies import exercise, humanoid, loop_places
 

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.embody_mhr import embody_mhr
-from rigdrop.convert.kept_vertices import carried_along, kept_vertices, moved_vertices, seen_meshes
+from rigdrop.convert.mhr.kept_vertices import carried_along, kept_vertices, moved_vertices, seen_meshes
 from rigdrop.convert.performance import moved
 from rigdrop.convert.place import PlaceOptions, place
 from rigdrop.convert.rigs.mhr_parameters import load_mhr_model

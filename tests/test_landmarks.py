@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from rigdrop.convert.body import BODY_JOINTS, body_joint
-from rigdrop.convert.landmarks import TORSO, evidence_of_joints, landmark_table
+from rigdrop.convert.fitting.landmarks import TORSO, evidence_of_joints, landmark_table
 
 
 def test_landmarks_come_once_in_blazeposes_order():

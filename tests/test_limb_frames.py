@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.limb_frames import rest_frames
+from rigdrop.convert.retargeting.limb_frames import rest_frames
 
 X, Y, Z = np.eye(3)
 LEFT = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.limb_solve import hinged, reach_for
+from rigdrop.convert.retargeting.limb_solve import hinged, reach_for
 
 ALONG, FOLD = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rigdrop.convert.mhr_lengths import KNEE_KNOCK, solve_lengths
-from rigdrop.convert.mhr_tree import MhrTree
+from rigdrop.convert.mhr.mhr_lengths import KNEE_KNOCK, solve_lengths
+from rigdrop.convert.mhr.mhr_tree import MhrTree
 from rigdrop.convert.rigs.mhr_parameters import BODY, load_mhr_model
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from rigdrop.convert.mhr_solve import EXACT_M, solve_parameters
+from rigdrop.convert.mhr.mhr_solve import EXACT_M, solve_parameters
 from rigdrop.convert.rigs.mhr_parameters import BODY, load_mhr_model
 from rigdrop.motion.kinematics import local_matrices, local_to_world, skin_vertices
 

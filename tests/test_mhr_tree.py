@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from rigdrop.convert.mhr_tree import MhrTree
+from rigdrop.convert.mhr.mhr_tree import MhrTree
 from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rigdrop.convert.bare_mesh import bare_note, is_bare
 from rigdrop.convert.embody_mhr import embody_mhr
-from rigdrop.convert.native_mhr import native_mhr
+from rigdrop.convert.mhr.bare_mesh import bare_note, is_bare
+from rigdrop.convert.mhr.native_mhr import native_mhr
 from rigdrop.convert.rigs.mhr_correctives import skinning_distance_mm
 from rigdrop.convert.rigs.mhr_parameters import MhrModel, load_mhr_model
 from rigdrop.errors import MissingPartError

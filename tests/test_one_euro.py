@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.one_euro import one_euro_places, one_euro_turns
+from rigdrop.convert.cleaning.one_euro import one_euro_places, one_euro_turns
 
 from .tumbling import angles_deg, even_times, rms, shaken, tumbling, turned_world, uneven_times, wandering
 

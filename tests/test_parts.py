@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rigdrop.convert.body import BODY_JOINTS
-from rigdrop.convert.parts import body_places, hand_joints, joints_above, root_joints
+from rigdrop.convert.cleaning.parts import body_places, hand_joints, joints_above, root_joints
 from rigdrop.convert.performance import Performance, rest_performance
 
 from .bodies import humanoid

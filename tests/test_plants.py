@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rigdrop.convert.plants import plant
+from rigdrop.convert.stance.plants import plant
 
 Array = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import BODY_JOINTS, Body, body_joint
-from rigdrop.convert.landmarks import REFERENCE_HEIGHT_M, landmark_table
-from rigdrop.convert.points import (
+from rigdrop.convert.fitting.landmarks import REFERENCE_HEIGHT_M, landmark_table
+from rigdrop.convert.fitting.points import (
     BONE_GROUPS,
     JOINTS,
     POSE_SIZE,

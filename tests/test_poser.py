@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.poser import Poser
+from rigdrop.convert.retargeting.poser import Poser
 from rigdrop.motion.kinematics import local_to_world, world_transforms
 
 from .bodies import humanoid

@@ -11,11 +11,11 @@ from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import Body
 from rigdrop.convert.clean import CleanOptions
-from rigdrop.convert.contacts import FeetOptions
 from rigdrop.convert.performance import Performance
 from rigdrop.convert.recorded import RecordedOptions, people_of
 from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
-from rigdrop.convert.soles import sole_places
+from rigdrop.convert.stance.contacts import FeetOptions
+from rigdrop.convert.stance.soles import sole_places
 from rigdrop.errors import MissingPartError, ReadError
 from rigdrop.ingest.recording import Actor, MhrMotion, Recording, SkeletalMotion, SmplMotion
 from rigdrop.motion.kinematics import skin_vertices

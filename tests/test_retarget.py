@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.bare_rig import bare_rig
 from rigdrop.convert.body import BODY_JOINTS, Body
 from rigdrop.convert.performance import Performance, rest_performance
 from rigdrop.convert.retarget import RetargetOptions, retarget
+from rigdrop.convert.retargeting.bare_rig import bare_rig
 from rigdrop.convert.rigs.registry import load_rig
 from rigdrop.errors import SettingsError
 from rigdrop.motion.kinematics import local_to_world, skin_vertices, world_to_local

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.fit import FitResult
-from rigdrop.convert.ground import Ground
+from rigdrop.convert.fitting.ground import Ground
 from rigdrop.convert.root import CameraOptions, camera_of, into_world, lens_of, world_from_camera
 from rigdrop.errors import SettingsError
 

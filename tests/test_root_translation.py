@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rigdrop.convert.parts import body_places
+from rigdrop.convert.cleaning.parts import body_places
+from rigdrop.convert.cleaning.root_translation import apply_root_translation, moved_roots, steady_depth
 from rigdrop.convert.performance import Performance, rest_performance
-from rigdrop.convert.root_translation import apply_root_translation, moved_roots, steady_depth
 from rigdrop.errors import SettingsError
 
 from .bodies import humanoid

@@ -189,7 +189,8 @@ def _other(key, value):
     chosen = {
         "format": ["usd-skel", "glb-baked"], "rig": "mixamo", "estimator": "other one", "quality": "high", "usd-skel.preset": "unreal",
         "usd-skel.format": "usda", "glb-skeletal.influences": 4,
-        "source-fps": "30000/1001", "world": "camera", "hand-poses": "hands.npz", "joint-map": "map.toml", "smoothing": "gaussian",
+        "source-fps": "30000/1001", "world": "camera", "hand-poses": "hands.npz", "joint-map": "map.toml", "rig-map": "hero.toml",
+        "smoothing": "gaussian",
         "hand-motion": "static", "retarget.hands-from": "hips", "ground": -0.1,
         "bind-pose": "T", "root": "hips", "facing": "+x", "at": [1.5, -2.0],
         "end": 9.25, "fps": 29.97, "focal": 1450.1, "height": 1.1 + 0.1, "mhr": "/a b/-ü/\udcff", "smpl": "bodies", "out": "--x y,z",

@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import BODY_JOINTS, Body, body_joint
-from rigdrop.convert.points import BONE_GROUPS, SHAPE_NAMES, bone_offsets
-from rigdrop.convert.shape import shaped_body, shaped_rig
+from rigdrop.convert.fitting.points import BONE_GROUPS, SHAPE_NAMES, bone_offsets
+from rigdrop.convert.fitting.shape import shaped_body, shaped_rig
 from rigdrop.motion.kinematics import local_to_world, skin_vertices
 from rigdrop.motion.rig import vertex_normals
 

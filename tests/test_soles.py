@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.performance import rest_performance
-from rigdrop.convert.soles import FootMotion, poser_of, sole_places, soles_of
+from rigdrop.convert.stance.soles import FootMotion, poser_of, sole_places, soles_of
 from rigdrop.errors import SettingsError
 from rigdrop.motion.rotations import quat_apply
 

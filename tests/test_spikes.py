@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert.spikes import mend_places, mend_turns, place_pops, turn_pops
+from rigdrop.convert.cleaning.spikes import mend_places, mend_turns, place_pops, turn_pops
 
 from .tumbling import angles_deg, even_times, shaken, tumbling, turned_world, uneven_times, wandering
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from rigdrop.convert.mhr.stale_rotations import stale_rotations
 from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
-from rigdrop.convert.stale_rotations import stale_rotations
 from rigdrop.ingest.recording import Actor, MhrMotion, SmplMotion
 
 

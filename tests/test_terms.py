@@ -14,10 +14,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rigdrop.convert import terms
-from rigdrop.convert.banded import NormalEquations
 from rigdrop.convert.body import Body, body_joint
-from rigdrop.convert.landmarks import landmark_table
-from rigdrop.convert.points import JOINTS, POSE_SIZE, SHAPE_NAMES, PointSet, Pose, Posed, pose_points, turned
+from rigdrop.convert.fitting.banded import NormalEquations
+from rigdrop.convert.fitting.landmarks import landmark_table
+from rigdrop.convert.fitting.points import JOINTS, POSE_SIZE, SHAPE_NAMES, PointSet, Pose, Posed, pose_points, turned
 
 from .bodies import HEIGHT_M, exercise, hanging_arms, humanoid, turns
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rigdrop.convert.two_bone import SOFT_SHARE, reached_m, two_bone
+from rigdrop.convert.stance.two_bone import SOFT_SHARE, reached_m, two_bone
 from rigdrop.motion.rotations import quat_apply, quat_to_rotvec, rotvec_to_quat
 
 Array = NDArray[np.float64]

@@ -11,8 +11,8 @@ import pytest
 from rigdrop.config.options import OutputOptions
 from rigdrop.config.settings import Settings
 from rigdrop.errors import ReadError
+from rigdrop.events import silent
 from rigdrop.motion.store import read_take, write_take
-from rigdrop.pipeline import silent
 from rigdrop.watch import claim as claims
 from rigdrop.watch import steps
 from rigdrop.watch.job import JobSpec, staging_folder

@@ -21,7 +21,7 @@ from ..errors import SettingsError, Stopped, error_with_code
 from .process import Process
 
 if TYPE_CHECKING:
-    from ..pipeline import Emit  # which loads all that the work needs, and the service does not
+    from ..events import Emit  # which loads all that the work needs, and the service does not
 
 _STEPS = "rigdrop.watch.steps"
 _TICK_S = 0.1

@@ -38,7 +38,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ..errors import RigdropError, Stopped, WriteError
 
 if TYPE_CHECKING:
-    from ..pipeline import Emit
+    from ..events import Emit
 
 # A reader sees no more than this many steps a second, and telling more costs the work more than it is worth.
 _PROGRESS_S = 0.1

@@ -13,7 +13,7 @@ from ..errors import RigdropError, Stopped
 from .child import Child, ChildDied
 
 if TYPE_CHECKING:
-    from ..pipeline import Emit
+    from ..events import Emit
 
 _IDLE_S = 30.0
 _GRACE_S = 2.0

@@ -12,8 +12,9 @@ from typing import Any
 
 from ..config.settings import Settings
 from ..errors import ReadError
+from ..events import Emit
 from ..naming import take_name
-from ..pipeline import Conversion, Emit, Known
+from ..pipeline import Conversion, Known
 from .claim import find
 from .job import JobSpec, staging_folder
 from .staging import SCRATCH, reserve_name, sweep

