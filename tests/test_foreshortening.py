@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from rigdrop.convert import foreshortening
+from rigdrop.convert.fitting import foreshortening
 from rigdrop.convert.fitting.foreshortening import ArmLengths, Arms, find_arms
 
 UPPER_M, FORE_M = 0.3, 0.26

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rigdrop.convert import terms
 from rigdrop.convert.body import Body, body_joint
+from rigdrop.convert.fitting import terms
 from rigdrop.convert.fitting.banded import NormalEquations
 from rigdrop.convert.fitting.landmarks import landmark_table
 from rigdrop.convert.fitting.points import JOINTS, POSE_SIZE, SHAPE_NAMES, PointSet, Pose, Posed, pose_points, turned

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import ptloader
+import pytest
+import torch
+from torch import nn
+
+from rigdrop.ingest.pose.sam3d_body.mhr import Keypoints, Mhr
+from rigdrop.ingest.pose.sam3d_body.mhr_correctives import Bends, CorrectiveArrays, read_correctives
+
+from .sam3d_network import Recorded, recordings
+
+HIDDEN = 30
+
+
+@pytest.fixture(scope="session")
+def recorded(shared) -> Recorded:
+    return recordings(shared)
+
+
+def _made_up(vertices: int, joints: int = 127) -> CorrectiveArrays:
+    rng = np.random.default_rng(1)
+    hidden = rng.normal(0, 0.3, (HIDDEN, 6 * (joints - 2))).astype(np.float32)
+    return CorrectiveArrays(hidden, rng.normal(0, 0.05, (3 * vertices, HIDDEN)).astype(np.float32))
+
+
+def _pose() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(2, 204, generator=generator) * 0.3, torch.randn(2, 45, generator=generator)
+
+
+def test_a_body_that_does_not_bend_is_not_corrected():
+    bends = Bends(_made_up(5))
+    assert not bends(torch.zeros(1, 127, 3)).any()
+    placed = torch.zeros(1, 127, 3)
+    placed[:, :2] = 1.0  # where the body stands and how it is turned
+    assert not bends(placed).any()
+
+
+def test_units_answer_to_the_first_two_columns_of_each_joint_s_turn():
+    arrays = _made_up(5)
+    angles = torch.zeros(1, 127, 3)
+    angles[0, 4, 2] = 0.5
+    columns = np.array([np.cos(0.5) - 1, np.sin(0.5), 0, -np.sin(0.5), np.cos(0.5) - 1, 0])
+    wanted = np.maximum(arrays.hidden[:, 12:18] @ columns, 0)
+    assert np.allclose(Bends(arrays)(angles)[0], wanted, atol=1e-6)
+
+
+def test_a_mesh_is_corrected_before_it_is_skinned(recorded):
+    corrected = replace(recorded.arrays, correctives=_made_up(len(recorded.arrays.base_cm)))
+    params, shape = _pose()
+    mhr = Mhr(corrected)
+    joints = mhr.joints(params)
+    vertices = mhr.vertices_m(joints, shape)
+    # The same by the slow way: each body's base moved first.
+    for body in range(2):
+        moved = corrected.base_cm + (corrected.correctives.basis_cm @ joints.bends[body].numpy()).reshape(-1, 3)
+        plain = Mhr(replace(recorded.arrays, base_cm=moved))
+        truth = plain.vertices_m(plain.joints(params[[body]]), shape[[body]])
+        assert float((vertices[[body]] - truth).abs().max()) < 1e-5
+    assert float((vertices - mhr.vertices_m(replace(joints, bends=None), shape)).abs().max()) > 1e-4
+
+
+def test_keypoints_are_corrected_without_a_mesh(recorded):
+    arrays = replace(recorded.arrays, correctives=_made_up(len(recorded.arrays.base_cm)))
+    mapping = recorded.state["head_pose.keypoint_mapping"][:70]
+    mhr, keypoints = Mhr(arrays), Keypoints(arrays, mapping)
+    params, shape = _pose()
+    joints = mhr.joints(params)
+    points = torch.cat([mhr.vertices_m(joints, shape), joints.places_cm * 0.01], dim=1)
+    assert float((keypoints(joints, shape) - mapping @ points).abs().max()) < 2e-6
+
+
+class _Sparse(nn.Module):
+    def __init__(self, rows: list[int], columns: list[int]) -> None:
+        super().__init__()
+        self.register_buffer("sparse_indices", torch.tensor([rows, columns]))
+        self.sparse_weight = nn.Parameter(torch.arange(1.0, len(rows) + 1))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values * self.sparse_weight.sum()
+
+
+class _Correctives(nn.Module):
+    def __init__(self, rows: list[int], columns: list[int]) -> None:
+        super().__init__()
+        self.pose_dirs_predictor = nn.Sequential(_Sparse(rows, columns), nn.ReLU(), nn.Linear(4, 6, bias=False))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return self.pose_dirs_predictor(values)
+
+
+class _Model(nn.Module):
+    def __init__(self, rows: list[int], columns: list[int]) -> None:
+        super().__init__()
+        self.pose_correctives_model = _Correctives(rows, columns)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return self.pose_correctives_model(values)
+
+
+def _scripted(path: Path, rows: list[int], columns: list[int]) -> object:
+    """Return a TorchScript file of the release's layout, as it is read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is going; the release's file is made of it
+        torch.jit.script(_Model(rows, columns)).save(str(path))
+    return ptloader.load(path, weights_only=True)
+
+
+def test_correctives_are_read_from_the_release_s_layout(tmp_path):
+    model = _scripted(tmp_path / "mhr_model.pt", [0, 3, 3], [5, 0, 11])
+    arrays = read_correctives(model, joints=4, vertices=2)
+    assert arrays.hidden.shape == (4, 12) and arrays.basis_cm.shape == (6, 4)
+    assert [arrays.hidden[0, 5], arrays.hidden[3, 0], arrays.hidden[3, 11]] == [1, 2, 3] and np.count_nonzero(arrays.hidden) == 3
+
+
+def test_correctives_that_do_not_fit_are_an_error(tmp_path):
+    model = _scripted(tmp_path / "mhr_model.pt", [0], [12])
+    for vertices in (2, 3):
+        with pytest.raises(ValueError, match="do not belong"):
+            read_correctives(model, joints=4, vertices=vertices)
+    with pytest.raises(AttributeError):
+        read_correctives(SimpleNamespace(pose_correctives_model=SimpleNamespace()), 4, 2)
+    assert read_correctives(SimpleNamespace(), 4, 2) is None
