@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
+from pxr import Sdf, Tf, Usd, UsdGeom, UsdSkel, UsdUtils, Vt
 
 from .. import __version__
 from ..errors import WriteError
@@ -74,6 +74,14 @@ def author(attribute: Usd.Attribute, convert: Callable[[Any], Any], values: NDAr
         attribute.Set(convert(values[0]))
         return
     author_samples(attribute, map(convert, values), codes)
+
+
+def author_turns(animation: UsdSkel.Animation, quat_xyzw: NDArray[np.float32], codes: NDArray[np.float64]) -> None:
+    """Author rotations (F,J,4) at every time code (F,), also where nobody moves.
+
+    Blender 5.0 takes an animation without any time sample for none, and shows the rest pose.
+    """
+    author_samples(animation.CreateRotationsAttr(), map(Vt.QuatfArray.FromNumpy, quat_xyzw), codes)
 
 
 def author_samples(attribute: Usd.Attribute, samples: Iterable[object], codes: NDArray[np.float64]) -> None:

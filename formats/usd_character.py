@@ -17,7 +17,7 @@ from ..motion.usd_layer import flattened, unpacked
 from .half_scale import half_chain
 from .options import UsdSkelOptions
 from .signs import same_side
-from .usd import author, origin, save_layer, time_codes
+from .usd import author, author_turns, origin, save_layer, time_codes
 from .usd_extent import author_extent
 
 Floats = NDArray[np.float64]
@@ -94,7 +94,7 @@ def _author(
     animation.CreateJointsAttr(tokens)
     chain = half_chain(parents, translation, np.where(np.abs(scale - 1) < 1e-5, 1.0, scale))
     author(animation.CreateTranslationsAttr(), Vt.Vec3fArray.FromNumpy, chain.translation, codes)
-    author(animation.CreateRotationsAttr(), Vt.QuatfArray.FromNumpy, same_side(quat), codes)
+    author_turns(animation, same_side(quat), codes)
     author(animation.CreateScalesAttr(), Vt.Vec3hArray.FromNumpy, np.repeat(chain.scale[..., None], 3, axis=2), codes)
 
 

@@ -19,7 +19,7 @@ from .looks import Look, Looks, looks_of
 from .options import UsdSkelOptions
 from .signs import same_side
 from .skeleton import require_skeleton
-from .usd import author, legal_names, new_stage, save_layer, time_codes
+from .usd import author, author_turns, legal_names, new_stage, save_layer, time_codes
 from .usd_character import write_usd_character
 from .usd_extent import author_extent
 from .usd_looks import define_looks
@@ -115,7 +115,7 @@ def _define_animation(stage: Usd.Stage, root: UsdSkel.Root, body: _Body, codes: 
     animation = UsdSkel.Animation.Define(stage, root.GetPath().AppendChild("motion"))
     animation.CreateJointsAttr(body.joints)
     author(animation.CreateTranslationsAttr(), Vt.Vec3fArray.FromNumpy, body.translation, codes)
-    author(animation.CreateRotationsAttr(), Vt.QuatfArray.FromNumpy, body.quat_xyzw, codes)
+    author_turns(animation, body.quat_xyzw, codes)
     author(animation.CreateScalesAttr(), Vt.Vec3hArray.FromNumpy, np.repeat(body.scale[..., None], 3, axis=2), codes)
     return animation
 

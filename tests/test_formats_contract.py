@@ -106,6 +106,25 @@ def test_blender_keeps_the_frames_of_other_rates(tmp_path, blender_python, fps):
         assert views[file].last == pytest.approx(29, abs=1e-4), name
 
 
+@pytest.mark.parametrize("frames", [1, 5])
+def test_blender_shows_somebody_who_does_not_move_in_their_pose_and_not_at_rest(tmp_path, blender_python, frames):
+    """A photograph's take, or a pose that is held: there is an animation all the same."""
+    moving = small_take(9)
+    person = moving.people[0]
+    held = {name: np.repeat(getattr(person.motion, name)[4:5], frames, axis=0)
+            for name in ("local_quat_xyzw", "local_translation_m", "visible", "confidence")}
+    person = replace(person, motion=replace(person.motion, **held))
+    take = replace(moving, times_s=moving.times_s[:frames], people=[person])
+    files = {}
+    for name, offered in FORMATS.items():
+        files[name] = tmp_path / f"still{offered.suffix}"
+        offered.write(take, person, files[name], None)
+        assert offered.verify(take, person, files[name], None).broken_rules == (), name
+    views = read_in_blender(list(files.values()), tmp_path, frames, blender_python)
+    for name, file in files.items():
+        assert largest_mm(views[file].vertices_m, truth_m(person)) < LIMITS_MM[name], name
+
+
 def test_khronos_validator_finds_nothing(cases, node_modules):
     for file, issues in gltf_issues([case.path for case in cases if case.path.suffix == ".glb"], node_modules).items():
         assert issues == [], file
