@@ -42,12 +42,28 @@ class UsdSkelOptions:
 
     preset: Literal["default", "unreal"] = "default"
     """default: metres, Y up. unreal: centimetres, Z up, with the change baked into joints and mesh."""
+    up: Literal["preset", "y", "z"] = "preset"
+    """Which axis is up, where the preset's is not the right one."""
+    units: Literal["preset", "m", "cm"] = "preset"
+    """Metres or centimetres, where the preset's are not the right ones."""
     format: Literal["usdc", "usda", "usdz"] = "usdc"
     """usdc is compact and fast, usda is text, usdz is one package for phones and viewers."""
 
     def __post_init__(self) -> None:
         _one_of("preset", self.preset, ("default", "unreal"))
+        _one_of("up", self.up, ("preset", "y", "z"))
+        _one_of("units", self.units, ("preset", "m", "cm"))
         _one_of("format", self.format, ("usdc", "usda", "usdz"))
+
+    @property
+    def up_axis(self) -> Literal["Y", "Z"]:
+        """The axis that is up."""
+        return "Z" if self.up == "z" or (self.up, self.preset) == ("preset", "unreal") else "Y"
+
+    @property
+    def metres_per_unit(self) -> float:
+        """What a unit of the stage is, metres."""
+        return 0.01 if self.units == "cm" or (self.units, self.preset) == ("preset", "unreal") else 1.0
 
     @property
     def suffix(self) -> str:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from pxr import Gf, Kind, Sdf, Usd, UsdGeom
 
 from ..errors import UsageError
-from ..motion.frames import UNREAL, Y_UP, WorldFrame
+from ..motion.frames import WorldFrame, world_frame
 from ..motion.take import Camera, Take
 from .options import UsdSkelOptions
 from .usd import legal_names, new_stage, save_layer, time_codes
 
 # The filmback of a 35 mm still camera; only its ratio to the focal length counts.
-_SENSOR_WIDTH_MM = 36.0
+_SENSOR_WIDTH_MM, _CENTIMETRE_M = 36.0, 0.01
 _NEAR_M, _FAR_M = 0.01, 1000.0
 
 
@@ -29,7 +29,7 @@ def write_scene(take: Take, files: Mapping[str, Path], path: Path, options: UsdS
     """
     options = options or UsdSkelOptions()
     _check(take, files)
-    frame = UNREAL if options.preset == "unreal" else Y_UP
+    frame = world_frame(options.up_axis, options.metres_per_unit)
     stage = new_stage(take, frame, "scene")
     root = UsdGeom.Xform.Define(stage, "/scene")
     Usd.ModelAPI(root).SetKind(Kind.Tokens.assembly)
@@ -87,21 +87,25 @@ def _relative(file: Path, folder: Path) -> str:
 
 
 def _define_camera(stage: Usd.Stage, take: Take, frame: WorldFrame) -> None:
-    """Define the pinhole camera: pixels become millimetres of film, the principal point the film's offset."""
+    """Define the pinhole camera: pixels become a film of 36 mm, the principal point the film's offset.
+
+    Film and lens are in tenths of the stage's unit, which are millimetres only where that is a centimetre.
+    """
     camera, codes = take.camera, time_codes(take)
     lens = UsdGeom.Camera.Define(stage, "/scene/camera")
     intrinsics = camera.intrinsics_px.reshape(-1, 3, 3)
     moving_lens = len(intrinsics) > 1
-    mm_per_px = _SENSOR_WIDTH_MM / camera.width
+    film = _SENSOR_WIDTH_MM * _CENTIMETRE_M / frame.metres_per_unit
+    per_px = film / camera.width
     lens.CreateClippingRangeAttr(Gf.Vec2f(_NEAR_M / frame.metres_per_unit, _FAR_M / frame.metres_per_unit))
     # Pixels that are not square, fx ≠ fy, are a film that is lower or higher than the picture's shape says.
-    mm_per_row = mm_per_px * intrinsics[:, 0, 0] / intrinsics[:, 1, 1]
+    per_row = per_px * intrinsics[:, 0, 0] / intrinsics[:, 1, 1]
     values = {
-        lens.CreateFocalLengthAttr(): intrinsics[:, 0, 0] * mm_per_px,
-        lens.CreateHorizontalApertureAttr(): np.full(len(intrinsics), _SENSOR_WIDTH_MM),
-        lens.CreateVerticalApertureAttr(): camera.height * mm_per_row,
-        lens.CreateHorizontalApertureOffsetAttr(): (camera.width / 2 - intrinsics[:, 0, 2]) * mm_per_px,
-        lens.CreateVerticalApertureOffsetAttr(): (intrinsics[:, 1, 2] - camera.height / 2) * mm_per_row,
+        lens.CreateFocalLengthAttr(): intrinsics[:, 0, 0] * per_px,
+        lens.CreateHorizontalApertureAttr(): np.full(len(intrinsics), film),
+        lens.CreateVerticalApertureAttr(): camera.height * per_row,
+        lens.CreateHorizontalApertureOffsetAttr(): (camera.width / 2 - intrinsics[:, 0, 2]) * per_px,
+        lens.CreateVerticalApertureOffsetAttr(): (intrinsics[:, 1, 2] - camera.height / 2) * per_row,
     }
     for attribute, numbers in values.items():
         for code, number in zip(codes.tolist() if moving_lens else [Usd.TimeCode.Default()], numbers.tolist(), strict=True):

@@ -38,8 +38,10 @@ def write_usd_character(take: Take, person: Person, path: Path, options: UsdSkel
     with unpacked(own.content) as file:
         layer, pictures = flattened(file)
     stage = Usd.Stage.Open(layer)
-    if options.preset == "unreal" and (UsdGeom.GetStageUpAxis(stage), UsdGeom.GetStageMetersPerUnit(stage)) != ("Z", 0.01):
-        warnings.warn(f"{path.name}: {own.file_name} keeps its own axes and units; preset unreal would change its mesh", stacklevel=3)
+    wanted = (options.up_axis, options.metres_per_unit)
+    asked = (options.preset, options.up, options.units) != ("default", "preset", "preset")
+    if asked and (UsdGeom.GetStageUpAxis(stage), UsdGeom.GetStageMetersPerUnit(stage)) != wanted:
+        warnings.warn(f"{path.name}: {own.file_name} keeps its own axes and units; others would change its mesh", stacklevel=3)
     skeleton = UsdSkel.Skeleton(stage.GetPrimAtPath(own.skeleton))
     _stand_still(skeleton.GetPrim())
     _forget_motion(stage, skeleton)

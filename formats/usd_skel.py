@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, Vt
 
-from ..motion.frames import UNREAL, Y_UP, WorldFrame
+from ..motion.frames import WorldFrame, world_frame
 from ..motion.rig import Rig
 from ..motion.rotations import matrix_to_quat, quat_multiply
 from ..motion.take import Person, Take
@@ -23,8 +23,6 @@ from .usd import author, author_turns, legal_names, new_stage, save_layer, time_
 from .usd_character import write_usd_character
 from .usd_extent import author_extent
 from .usd_looks import define_looks
-
-PRESETS = {"default": Y_UP, "unreal": UNREAL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +50,7 @@ def write_usd_skel(take: Take, person: Person, path: Path, options: UsdSkelOptio
     if keeps_file(person.rig, "usd"):
         write_usd_character(take, person, path, options)
         return
-    frame = PRESETS[options.preset]
+    frame = world_frame(options.up_axis, options.metres_per_unit)
     body = _in_frame(person, frame)
     stage = new_stage(take, frame, body.name)
     root = UsdSkel.Root.Define(stage, f"/{body.name}")

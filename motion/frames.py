@@ -49,4 +49,12 @@ Z_UP = WorldFrame("z-up", "Z", 1.0, ((1, 0, 0), (0, 0, -1), (0, 1, 0)))
 # Unreal's importer takes right-handed Z-up centimetres and flips to its left-handed world by itself.
 UNREAL = WorldFrame("unreal", "Z", 0.01, ((1, 0, 0), (0, 0, -1), (0, 1, 0)))
 
+
+
+def world_frame(up_axis: str, metres_per_unit: float) -> WorldFrame:
+    """Return the frame with "Y" or "Z" up and such units."""
+    turn = Z_UP if up_axis == "Z" else Y_UP
+    return WorldFrame(f"{up_axis.lower()}-up", up_axis, metres_per_unit, turn.R_target_rigdrop)
+
+
 WORLD_FRAMES = {frame.name: frame for frame in (Y_UP, Z_UP, UNREAL)}

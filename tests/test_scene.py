@@ -75,6 +75,18 @@ def test_a_file_of_nobody_and_a_missing_file_are_refused(tmp_path):
         write_scene(take, {"person_01": tmp_path / "a.usdc"}, tmp_path / "scene.usdc")
 
 
+@pytest.mark.parametrize("preset", ["default", "unreal"])
+def test_the_film_is_as_wide_as_a_photographers(tmp_path, preset):
+    """UsdGeomCamera has film and lens in tenths of a unit; whatever the unit, they are 36 mm and what the pixels say."""
+    take = small_take(people=1)
+    stage = Usd.Stage.Open(str(_written(tmp_path, take, UsdSkelOptions(preset=preset))))
+    lens = UsdGeom.Camera(stage.GetPrimAtPath("/scene/camera"))
+    mm = UsdGeom.GetStageMetersPerUnit(stage) * 1000 / 10
+    assert lens.GetHorizontalApertureAttr().Get() * mm == pytest.approx(36.0, rel=1e-6)
+    focal_px, width = float(take.camera.intrinsics_px[..., 0, 0].ravel()[0]), take.camera.width
+    assert lens.GetFocalLengthAttr().Get(0) * mm == pytest.approx(36.0 * focal_px / width, rel=1e-6)
+
+
 def test_blender_opens_everybody_and_the_camera(tmp_path, blender_python):
     take = small_take(people=2)
     scene = _written(tmp_path, take)

@@ -188,6 +188,7 @@ def _other(key, value):
     """Another value that this setting can have."""
     chosen = {
         "format": ["usd-skel", "glb-baked"], "rig": "mixamo", "estimator": "other one", "quality": "high", "usd-skel.preset": "unreal",
+        "usd-skel.up": "y", "usd-skel.units": "m",
         "usd-skel.format": "usda", "glb-skeletal.influences": 4,
         "source-fps": "30000/1001", "world": "camera", "hand-poses": "hands.npz", "joint-map": "map.toml", "rig-map": "hero.toml",
         "smoothing": "gaussian",

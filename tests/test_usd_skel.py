@@ -40,6 +40,25 @@ def test_baking_the_skin_gives_the_takes_vertices(tmp_path, scale, limit_mm, pre
     assert largest_mm(points, truth) < limit_mm
 
 
+@pytest.mark.parametrize(
+    ("options", "up", "metres", "to_y_up"),
+    [
+        (UsdSkelOptions(up="z"), "Z", 1.0, lambda p: np.stack([p[..., 0], p[..., 2], -p[..., 1]], axis=-1)),
+        (UsdSkelOptions(units="cm"), "Y", 0.01, lambda p: p),
+        (UsdSkelOptions("unreal", units="m"), "Z", 1.0, lambda p: np.stack([p[..., 0], p[..., 2], -p[..., 1]], axis=-1)),
+        (UsdSkelOptions("unreal", up="y"), "Y", 0.01, lambda p: p),
+    ],
+)
+def test_axes_and_units_can_be_chosen(tmp_path, options, up, metres, to_y_up):
+    """+Z up is a quarter turn about X: what was up, y, is z, and what was toward the viewer, z, is -y."""
+    take = small_take()
+    stage = _written(tmp_path, take, options)
+    assert (UsdGeom.GetStageUpAxis(stage), UsdGeom.GetStageMetersPerUnit(stage)) == (up, metres)
+    UsdSkel.BakeSkinning(UsdSkel.Root(stage.GetDefaultPrim()))
+    points = np.array([_only(stage, UsdGeom.Mesh).GetPointsAttr().Get(code) for code in range(12)], dtype=np.float64)
+    assert largest_mm(to_y_up(points * metres), truth_m(take.people[0])) < 0.01
+
+
 def test_tokens_are_paths_parents_first():
     assert joint_tokens(small_take().people[0].rig) == [
         "root", "root/spine_01", "root/spine_01/chest", "root/spine_01/chest/arm_L", "root/spine_01/chest/arm_L/hand_L",
