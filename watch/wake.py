@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,7 @@ class Wake:
             return
         observer = None
         try:
+            _quiet_watchdog()
             observer = Observer()
             # The folder itself, where the path is a link to it: links are not followed, not even the first.
             place = os.path.realpath(root.path)
@@ -176,6 +178,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _quiet_watchdog() -> None:
+    """Leave out what watchdog 7 says where it adds a folder twice that was made while it looked: it goes on as if once."""
+    warnings.filterwarnings("ignore", "Callback with id .* already exists", RuntimeWarning)
 
 
 def _lives(observer: BaseObserver) -> bool:
