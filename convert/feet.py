@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # ndimage is loaded when it is first used: it takes a fifth of a second
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from ..motion.metrics import foot_slide_mm_f
 from ..motion.rotations import quat_apply, quat_between, quat_inverse, quat_multiply, quat_to_rotvec, rotvec_to_quat
@@ -218,8 +218,8 @@ def _pelvis_shift(legs: list[list[Array]], held: list[_Held], times_s: Array) ->
     sigma = _PELVIS_SIGMA_S / step_s
     weight = np.stack([now.standing for now in held])[..., None] + _SWING_WEIGHT
     moved = np.stack([now.ankle_m - leg[2] for leg, now in zip(legs, held, strict=True)])
-    common = gaussian_filter1d((moved * weight).sum(axis=0), sigma, axis=0, mode="nearest")
-    shift = common / gaussian_filter1d(weight.sum(axis=0), sigma, axis=0, mode="nearest")
+    common = scipy.ndimage.gaussian_filter1d((moved * weight).sum(axis=0), sigma, axis=0, mode="nearest")
+    shift = common / scipy.ndimage.gaussian_filter1d(weight.sum(axis=0), sigma, axis=0, mode="nearest")
     down = np.zeros(len(times_s))
     for (hip, knee, ankle), now in zip(legs, held, strict=True):
         full = np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1)
@@ -229,7 +229,7 @@ def _pelvis_shift(legs: list[list[Array]], held: list[_Held], times_s: Array) ->
         down = np.maximum(down, over)
     window = max(1, round(_SINK_S / step_s))
     # The most of a window, then a smooth mean over no more than it: never less than what the legs need.
-    sunk = gaussian_filter1d(maximum_filter1d(down, 2 * window + 1), window / 2.5, radius=window)
+    sunk = scipy.ndimage.gaussian_filter1d(scipy.ndimage.maximum_filter1d(down, 2 * window + 1), window / 2.5, radius=window)
     return np.asarray(shift - sunk[:, None] * _UP)
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # ndimage is loaded when it is first used: it takes a fifth of a second
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, percentile_filter, uniform_filter1d
 
 from ...motion.rotations import quat_continuous, quat_inverse, quat_multiply, quat_normalize, quat_to_rotvec
 from .exponential import both_ways, exponential_places, exponential_turns
@@ -90,11 +90,11 @@ def _shares(difference: Array, times_s: Array, limits: _Limits) -> Array:
     rate = np.concatenate([rate[:1], rate])
     usual = float(np.median(interval))
     window = 2 * (round(_WINDOW_S / usual) // 2) + 1  # odd, so that it is the same both ways
-    median = percentile_filter(rate, 50, size=window, mode="nearest")
-    most, mean = maximum_filter1d(rate, window, mode="nearest"), uniform_filter1d(rate, window, mode="nearest")
+    median = scipy.ndimage.percentile_filter(rate, 50, size=window, mode="nearest")
+    most, mean = scipy.ndimage.maximum_filter1d(rate, window, mode="nearest"), scipy.ndimage.uniform_filter1d(rate, window, mode="nearest")
     still = (median < limits.still[0]) & (most < limits.still[1])
     moving = (median >= limits.moving[0]) | (most >= limits.moving[1])
-    held = uniform_filter1d(np.where(still, limits.still_share, 1.0), 2 * (round(_EASE_S / usual) // 2) + 1, mode="nearest")
+    held = scipy.ndimage.uniform_filter1d(np.where(still, limits.still_share, 1.0), 2 * (round(_EASE_S / usual) // 2) + 1, mode="nearest")
     jumps = ~moving & (rate > np.maximum(limits.jump_over_mean * mean, limits.jump_least))
     share = np.where(jumps, np.minimum(held, limits.jump_share), held)
     # What is left of the old value after a frame is a power of the time that went by.

@@ -9,8 +9,8 @@ about its own, and the lower of heel and ball is as high as ρ times theirs: a s
 from __future__ import annotations
 
 import numpy as np
+import scipy  # ndimage is loaded when it is first used: it takes a fifth of a second
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from ...motion.rotations import quat_apply
 from .figure import ARM, LEG, Figure
@@ -132,4 +132,4 @@ def _eased(sink_m: Array, times_s: Array) -> Array:
     if len(times_s) < 3 or not (sink_m > 1e-9).any():
         return sink_m
     window = max(1, round(_SINK_S / float(np.median(np.diff(times_s)))))
-    return np.asarray(gaussian_filter1d(maximum_filter1d(sink_m, 2 * window + 1), window / 2.5, radius=window))
+    return np.asarray(scipy.ndimage.gaussian_filter1d(scipy.ndimage.maximum_filter1d(sink_m, 2 * window + 1), window / 2.5, radius=window))

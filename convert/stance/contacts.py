@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import scipy  # ndimage is loaded when it is first used: it takes a fifth of a second
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from ...errors import SettingsError
 from ..performance import Performance
@@ -112,7 +112,7 @@ def _smooth_and_speed(places_m: Array, times_s: Array) -> tuple[Array, Array]:
     """Places (F,N,3) without noise, and their speeds (F,N), metres a second."""
     if len(times_s) < 2:
         return places_m, np.zeros(places_m.shape[:2])
-    smooth = gaussian_filter1d(places_m, _SPEED_SIGMA_S / _step_s(times_s), axis=0, mode="nearest")
+    smooth = scipy.ndimage.gaussian_filter1d(places_m, _SPEED_SIGMA_S / _step_s(times_s), axis=0, mode="nearest")
     return smooth, np.linalg.norm(np.gradient(smooth, times_s, axis=0), axis=-1)
 
 

@@ -68,7 +68,7 @@ class BlazePose:
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="net") as threads:
             reader = _Reader(clip.fps, self._pose, self._people, threads)
             # Bodies are followed on one thread and hands on another, a picture behind: neither waits for the other's nets.
-            for time_s, found in ahead(reader.follow(ahead(clip.frames()))):
+            for time_s, found in ahead(reader.follow(ahead(clip.frames())), depth=1):
                 reader.read_hands(found)
                 times_s.append(time_s)
                 if on_progress is not None:
