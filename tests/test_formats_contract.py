@@ -55,7 +55,7 @@ def _cases(folder):
     chosen += [
         ("glb-skeletal", GlbSkeletalOptions(influences=4, camera=True), "varying", 4),
         ("glb-baked", GlbBakedOptions(True, True), "none", 8),
-        ("usd-skel", UsdSkelOptions("default", "usda"), "none", 8), ("usd-skel", UsdSkelOptions("default", "usdz"), "none", 8),
+        ("usd-skel", UsdSkelOptions(format="usda"), "none", 8), ("usd-skel", UsdSkelOptions(format="usdz"), "none", 8),
     ]
     for number, (name, options, scale, influences) in enumerate(chosen):
         take = small_take(FRAMES, scale=scale, people=2, influences=7, camera_moves=True)
