@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ReadError
+from .picture_memory import PictureMemory
 from .video_options import MAX_RATE, VideoOptions, known_rate
 
 # What a file's name ends in where it is taken for a video without being asked for by name.
@@ -81,8 +83,9 @@ class Clip:
         source = _cut(_decode(self), self.options)
         sampled = source if self.options.fps is None else _resample(source, self.fps)
         index = -1
-        for index, (time_s, picture) in enumerate(sampled):
-            yield Frame(index, time_s, picture.image_bgr(self.width, self.height))
+        with closing(PictureMemory(self.height, self.width)) as memory:
+            for index, (time_s, picture) in enumerate(sampled):
+                yield Frame(index, time_s, picture.image_bgr(memory.picture()))
         if index < 0:
             end = "its end" if self.options.end_s is None else f"{self.options.end_s} s"
             found = f"found no picture that can be decoded from {self.options.start_s} s to {end}"
@@ -129,15 +132,18 @@ class _Picture:
         width, height = self._square_size()
         return (height, width) if self.turn[1] % 2 else (width, height)
 
-    def image_bgr(self, width: int, height: int) -> NDArray[np.uint8]:
-        """Return upright pixels; a stream that changes its size midway is scaled to the clip's."""
-        square_width, square_height = self._square_size()
-        pixels: NDArray[Any] = self.frame.reformat(format="bgr24", width=square_width, height=square_height).to_ndarray()
+    def image_bgr(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Write upright pixels into ``image`` (H,W,3) and return it; a stream that changes its size midway is scaled to the clip's."""
+        width, height = self._square_size()
+        plane: Any = self.frame.reformat(format="bgr24", width=width, height=height).planes[0]
+        # Rows of a decoder's pictures are longer than what is seen of them.
+        pixels = np.frombuffer(plane, dtype=np.uint8).reshape(height, plane.line_size)[:, :3 * width].reshape(height, width, 3)
         mirrored, turns = self.turn
-        image = np.rot90(pixels[:, ::-1] if mirrored else pixels, turns)
-        if image.shape[:2] != (height, width):
-            image = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(image, dtype=np.uint8)
+        upright: NDArray[Any] = np.rot90(pixels[:, ::-1] if mirrored else pixels, turns)
+        if upright.shape != image.shape:
+            upright = cv2.resize(np.ascontiguousarray(upright), image.shape[1::-1], interpolation=cv2.INTER_AREA)
+        np.copyto(image, upright)
+        return image
 
 
 def _turn(frame: av.VideoFrame) -> tuple[bool, int]:

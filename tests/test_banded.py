@@ -61,11 +61,11 @@ def _both(frames: int, seed: int = 0) -> tuple[NormalEquations, _Dense]:
 
 def _add_between(equations: NormalEquations, dense: _Dense, span: int, rng: np.random.Generator) -> None:
     count = dense.frames - span + 1
-    residual, parts = rng.normal(size=(count, 4)), [rng.normal(size=(count, 4, SIZE)) for _ in range(span)]
-    equations.add_between(residual, parts)
+    residual, by_pose, weight = rng.normal(size=(count, 4)), rng.normal(size=(dense.frames, 4, SIZE)), rng.normal(size=(span, count, 4))
+    equations.add_between(residual, by_pose, weight)
     for start in range(count):
         for row in range(4):
-            dense.add(residual[start, row], {start + part: parts[part][start, row] for part in range(span)})
+            dense.add(residual[start, row], {start + i: weight[i, start, row] * by_pose[start + i, row] for i in range(span)})
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 9])
@@ -99,3 +99,29 @@ def test_an_unknown_that_nothing_says_anything_of_stays():
     assert np.allclose(step[:, 0], -1)
     assert np.allclose(step[:, 1:], 0)
     assert np.allclose(shared, -1)
+
+
+def test_equations_of_parts_are_those_of_the_whole():
+    rng = np.random.default_rng(3)
+    residual, by_pose, by_shared = rng.normal(size=(9, 4)), rng.normal(size=(9, 4, SIZE)), rng.normal(size=(9, 4, SHARED))
+    weight = rng.normal(size=(3, 7, 4))
+    whole, parted = NormalEquations(9, SIZE, SHARED), NormalEquations(9, SIZE, SHARED)
+    whole.add(residual, by_pose, by_shared)
+    whole.add_between(residual[:7], by_pose, weight)
+    for own in (slice(0, 4), slice(4, 8), slice(8, 9)):
+        # Each has two frames more than its own, where there are any; the last has none to span.
+        wide = slice(own.start, own.stop + 2)
+        part = parted.part(wide)
+        part.add(residual[own], by_pose[own], by_shared[own])
+        part.add_between(residual[:7][own], by_pose[wide], weight[:, own])
+        parted.settle(part)
+    assert parted.cost == pytest.approx(whole.cost)
+    for one, other in zip(parted.step(0.1), whole.step(0.1), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_equations_without_a_minimum_are_an_error():
+    equations = NormalEquations(2, SIZE, SHARED)
+    equations.near[0][1] = -np.eye(SIZE)
+    with pytest.raises(np.linalg.LinAlgError, match="frame 1"):
+        equations.step(0.0)

@@ -7,7 +7,7 @@ import pytest
 
 from rigdrop.errors import ReadError
 from rigdrop.ingest.people.options import PeopleOptions
-from rigdrop.ingest.pose.options import PoseOptions
+from rigdrop.ingest.pose.options import EstimatorOptions, PoseOptions
 from rigdrop.ingest.pose.protocol import load_estimator
 from rigdrop.ingest.video import open_clip
 from rigdrop.ingest.video_options import VideoOptions
@@ -16,7 +16,7 @@ from .test_video import numbered, write_clip
 
 
 def observe(path, quality="standard", people=None, on_progress=None, **video):
-    estimator = load_estimator(PoseOptions(quality=quality), people or PeopleOptions())
+    estimator = load_estimator(EstimatorOptions(PoseOptions(quality=quality), people or PeopleOptions()))
     return estimator.estimate(open_clip(path, VideoOptions(**video)), on_progress)
 
 

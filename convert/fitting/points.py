@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,10 @@ class Pose:
     root_m: Array  # (F,3), the pelvis in glTF camera axes
     log_shape: Array  # (10,), log of height against the rig's, then of each bone group
 
+    def part(self, frames: slice) -> Pose:
+        """Return some of the frames."""
+        return Pose(self.quat_xyzw[frames], self.root_m[frames], self.log_shape)
+
 
 @dataclass(frozen=True, eq=False)
 class PointSet:
@@ -105,6 +109,10 @@ class Posed:
     by_pose: Array  # (F,N,3,69), change with root place and joint turns (each in its parent's axes)
     by_shape: Array  # (F,N,3,10), change with the log shape
 
+    def part(self, frames: slice) -> Posed:
+        """Return some of the frames."""
+        return Posed(*(getattr(self, own.name)[frames] for own in fields(self)))
+
 
 def bone_offsets(body: Body, log_shape: Array) -> Array:
     """The body's offsets (22,3) at a shape."""
@@ -132,22 +140,23 @@ def pose_points(body: Body, points: PointSet, pose: Pose) -> Posed:
     parent_world = world[:, np.maximum(BODY_PARENTS, 0)].copy()
     parent_world[:, 0] = (0.0, 0.0, 0.0, 1.0)
     axes = quat_to_matrix(parent_world)  # (F,22,3,3), columns are the parent's axes in the world
-    arm = (place[:, :, None] - joints[:, None]) * _moves(points)[None, :, :, None]
     frames, count = place.shape[:2]
     by_pose = np.zeros((frames, count, 3, POSE_SIZE))
     by_pose[..., :3] = np.eye(3)
     turns = by_pose[..., 3:].reshape(frames, count, 3, JOINTS, 3)
-    b, d = axes[:, None], arm[..., None]  # b: (F,1,22,3,3) row = coordinate; d: (F,N,22,3,1)
-    turns[..., 0, :, :] = b[..., 1, :] * d[..., 2, :] - b[..., 2, :] * d[..., 1, :]
-    turns[..., 1, :, :] = b[..., 2, :] * d[..., 0, :] - b[..., 0, :] * d[..., 2, :]
-    turns[..., 2, :, :] = b[..., 0, :] * d[..., 1, :] - b[..., 1, :] * d[..., 0, :]
-    by_pose[..., 3:] = turns.reshape(frames, count, 3, 3 * JOINTS)
+    # A joint at a time, with the few points that it moves: (F,M,1) for a coordinate of the arm, (F,1,3) for one of the axes.
+    for joint, moved in enumerate(_moved(points)):
+        x, y, z = np.moveaxis(place[:, moved] - joints[:, joint, None], -1, 0)[..., None]
+        bx, by, bz = np.moveaxis(axes[:, joint], 1, 0)[:, :, None]
+        turns[:, moved, 0, joint] = by * z - bz * y
+        turns[:, moved, 1, joint] = bz * x - bx * z
+        turns[:, moved, 2, joint] = bx * y - by * x
     return Posed(place, joints, world, by_pose, _by_shape(points, pose, place, joints))
 
 
-def _moves(points: PointSet) -> NDArray[np.float64]:
-    """(N,22): 1 where a joint's turn moves the point: the carrier's ancestry, and itself unless the point is told from above."""
-    return ANCESTRY[points.carrier].astype(np.float64)
+def _moved(points: PointSet) -> list[NDArray[np.intp]]:
+    """The points that each joint's turn moves: those whose carrier is that joint or one below it."""
+    return [np.flatnonzero(moved) for moved in ANCESTRY[points.carrier].T]
 
 
 def _by_shape(points: PointSet, pose: Pose, place: Array, joints: Array) -> Array:
@@ -157,7 +166,7 @@ def _by_shape(points: PointSet, pose: Pose, place: Array, joints: Array) -> Arra
     by_shape[..., 0] = place - pose.root_m[:, None]
     chain = ANCESTRY[points.origin].astype(np.float64)
     for row in range(len(BONE_GROUPS)):
-        by_shape[..., 1 + row] = np.einsum("nj,fja->fna", chain * (group == row), bone)
+        by_shape[..., 1 + row] = (chain * (group == row)) @ bone
     return by_shape
 
 

@@ -65,8 +65,9 @@ def add_landmarks_3d(equations: NormalEquations, posed: Posed, rows: slice, tors
     residual = (ours * shrink - centred(seen_m)) / sigma_m
     gain = weight * huber_weight(np.linalg.norm(residual, axis=-1), huber)
     gain3 = gain[..., None] * shrink / sigma_m
-    by_pose = centred(posed.by_pose[:, rows]) * gain3[..., None]
-    by_shape = centred(posed.by_shape[:, rows]) * gain3[..., None]
+    by_pose, by_shape = centred(posed.by_pose[:, rows]), centred(posed.by_shape[:, rows])
+    by_pose *= gain3[..., None]
+    by_shape *= gain3[..., None]
     by_shared = np.concatenate([by_shape, (-ours * gain3)[..., None]], axis=-1)
     frames = len(ours)
     flat_shared = by_shared.reshape(frames, -1, by_shared.shape[-1])
@@ -84,11 +85,13 @@ def add_landmarks_2d(equations: NormalEquations, posed: Posed, rows: slice, dept
     depth, at = np.maximum(-place[..., 2:], 0.1), depth_m[:, None, None]
     residual = at * (place[..., :2] / depth - rays) / sigma_m
     gain = weight * huber_weight(np.linalg.norm(residual, axis=-1), huber)
-    flat, slope = at / depth, at * place[..., :2] / depth**2
+    gain3 = (gain / sigma_m)[..., None]
+    flat, slope = gain3 * at / depth, gain3 * at * place[..., :2] / depth**2
 
     def image(change: Array) -> Array:
-        moved = flat[..., None] * change[..., :2, :] + slope[..., None] * change[..., 2:, :]
-        return np.asarray(moved * (gain / sigma_m)[..., None, None]).reshape(len(change), -1, change.shape[-1])
+        moved = slope[..., None] * change[..., 2:, :]
+        moved += flat[..., None] * change[..., :2, :]
+        return np.asarray(moved).reshape(len(change), -1, change.shape[-1])
 
     by_shape = image(posed.by_shape[:, rows])
     by_shared = np.concatenate([by_shape, np.zeros((*by_shape.shape[:-1], 1))], axis=-1)
@@ -155,19 +158,17 @@ def add_smooth_joints(equations: NormalEquations, posed: Posed, rows: slice, tim
     factor = second_difference(times_s)[:, :, None, None] / sigma
     residual = factor[:, 0] * place[:-2] + factor[:, 1] * place[1:-1] + factor[:, 2] * place[2:]
     gain = huber_weight(np.linalg.norm(residual, axis=-1, keepdims=True), huber)
-    flat = posed.by_pose[:, rows].reshape(len(place), -1, POSE_SIZE)
-    wide = np.repeat(gain[..., 0], 3, axis=-1)[..., None]
-    parts = [flat[i:i + len(residual)] * (factor[:, i] * wide) for i in range(3)]
-    equations.add_between((residual * gain).reshape(len(residual), -1), parts)
+    by_pose = posed.by_pose[:, rows].reshape(len(place), -1, POSE_SIZE)
+    weight = np.moveaxis(factor[..., 0], 1, 0) * np.repeat(gain[..., 0], 3, axis=-1)
+    equations.add_between((residual * gain).reshape(len(residual), -1), by_pose, weight)
 
 
 def add_contacts(equations: NormalEquations, posed: Posed, rows: slice, planted: Array, sigma: float) -> None:
     """Planted soles don't move: ``planted`` (F-1,4), 0…1, for each step between frames."""
-    place, by_pose = posed.place_m[:, rows], posed.by_pose[:, rows]
-    gain = np.sqrt(planted) / sigma
-    wide = np.repeat(gain, 3, axis=-1)[..., None]
-    flat = by_pose.reshape(len(place), -1, POSE_SIZE)
-    equations.add_between(((place[1:] - place[:-1]) * gain[..., None]).reshape(len(gain), -1), [-flat[:-1] * wide, flat[1:] * wide])
+    place, gain = posed.place_m[:, rows], np.sqrt(planted) / sigma
+    wide = np.repeat(gain, 3, axis=-1)
+    by_pose = posed.by_pose[:, rows].reshape(len(place), -1, POSE_SIZE)
+    equations.add_between(((place[1:] - place[:-1]) * gain[..., None]).reshape(len(gain), -1), by_pose, np.stack([-wide, wide]))
 
 
 def add_ground(equations: NormalEquations, posed: Posed, rows: slice, up: Array, height_m: float, planted: Array,
@@ -177,8 +178,7 @@ def add_ground(equations: NormalEquations, posed: Posed, rows: slice, up: Array,
     residual = height / sigma
     share = np.where(height < 0, 1.0, planted)
     gain = np.sqrt(share) * huber_weight(np.abs(residual), huber) / sigma
-    by_pose = np.einsum("fnap,a->fnp", posed.by_pose[:, rows], up) * gain[..., None]
-    by_shape = np.einsum("fnap,a->fnp", posed.by_shape[:, rows], up) * gain[..., None]
+    by_pose, by_shape = (up @ change[:, rows] * gain[..., None] for change in (posed.by_pose, posed.by_shape))
     by_shared = np.concatenate([by_shape, np.zeros((*by_shape.shape[:-1], 1))], axis=-1)
     equations.add(height * gain, by_pose, by_shared)
 
@@ -264,5 +264,5 @@ def add_hinges(equations: NormalEquations, pose: Pose, strength: Array) -> None:
         block = np.stack([row[1] for row in rows], axis=1)
         residual = np.stack([row[0] for row in rows], axis=1)
         equations.cost += float((residual**2).sum())
-        equations.near[0][:, column:column + 3, column:column + 3] += np.swapaxes(block, 1, 2) @ block
-        equations.gradient[:, column:column + 3] += np.einsum("fma,fm->fa", block, residual)
+        equations.near[0][:len(quat), column:column + 3, column:column + 3] += np.swapaxes(block, 1, 2) @ block
+        equations.gradient[:len(quat), column:column + 3] += np.einsum("fma,fm->fa", block, residual)

@@ -13,6 +13,7 @@ from ..roi import Roi, crop, upright_square
 from .heatmap import refine
 from .net import Net
 
+_OUTPUTS = (0, 1, 3, 4)  # points, score, heat maps, points in metres; 2 is a mask of the person
 _ROI_GROWTH = 1.25
 _MIDDLE_HIP, _CIRCLE = 33, 34  # the two extra points that say where the body's square is
 _SIDES = np.concatenate([SWAPPED, [_MIDDLE_HIP, _CIRCLE]])
@@ -56,7 +57,7 @@ class BodyNet:
     def __init__(self, size: str, mirror: bool, threads: Executor) -> None:
         self._threads = threads
         name = f"pose_landmark_{size}"
-        self._nets = [Net(name, 1), Net(name, 1)] if mirror else [Net(name, 2)]
+        self._nets = [Net(name, _OUTPUTS), Net(name, _OUTPUTS)] if mirror else [Net(name, _OUTPUTS, threads=2)]
 
     def __call__(self, image_bgr: NDArray[np.uint8], roi: Roi, last: BodyPose | None = None) -> BodyPose:
         """Return the person in ``roi``, who may be anybody or nobody: see `BodyPose.score`. ``last`` is the same person before."""
@@ -75,7 +76,7 @@ def alignment_roi(centre_px: NDArray[np.float64], circle_px: NDArray[np.float64]
 
 
 def _read(net: Net, picture: NDArray[np.float32]) -> _Reading:
-    flat, score, heat, flat_m = net.run(picture, (0, 1, 3, 4))
+    flat, score, heat, flat_m = net.run(picture)
     values = flat.astype(np.float64).reshape(39, 5)
     points = refine(values[:, :2] / net.side, heat)
     visibility = 1.0 / (1.0 + np.exp(-values[:33, 3]))

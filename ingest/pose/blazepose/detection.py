@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...people.detect import Detection
 from .net import Net
 
+_OUTPUTS = (0, 1)  # boxes with key points, and scores
 _STRIDES = (8, 16, 32, 32, 32)
 _ANCHORS_A_CELL_AND_LAYER = 2
 _SIDE = 224
@@ -30,7 +31,7 @@ class Detector:
 
     def __init__(self, threads: Executor) -> None:
         self._threads = threads
-        self._nets = (Net("pose_detection"), Net("pose_detection"))
+        self._nets = (Net("pose_detection", _OUTPUTS), Net("pose_detection", _OUTPUTS))
 
     def __call__(self, pictures_bgr: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         """Return the people in each of several pictures (H,W,3), best first, in that picture's pixels."""
@@ -47,7 +48,7 @@ class Detector:
 
     def _detect(self, net: Net, picture_bgr: NDArray[np.uint8]) -> list[Detection]:
         picture, scale, margin = _letterbox(picture_bgr)
-        rows, logits = net.run(picture, (0, 1))
+        rows, logits = net.run(picture)
         scores = 1.0 / (1.0 + np.exp(-np.clip(logits[:, 0].astype(np.float64), -100, 100)))
         keep = scores >= _MIN_SCORE
         if not keep.any():

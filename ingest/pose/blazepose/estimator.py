@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....assets.manifest import ASSETS
+from ...heap import give_back, one_heap
 from ...people.detect import Detection
 from ...people.options import PeopleOptions
 from ...people.relink import people_of
@@ -41,10 +43,12 @@ class BlazePose:
     def __init__(self, pose: PoseOptions, people: PeopleOptions) -> None:
         self._pose, self._people = pose, people
 
-    def estimate(self, clip: Clip, on_progress: Progress | None = None) -> Observations:
+    def estimate(self, clip: Clip, on_progress: Progress | None = None, scratch: Path | None = None) -> Observations:
         """See `Estimator.estimate`."""
         cv2.setNumThreads(_THREADS)
+        one_heap()
         seen = self._read(clip, on_progress)
+        give_back()
         tracks, swapped = [], {}
         for number, chain in enumerate(people_of(seen.chains, clip.fps, self._people), start=1):
             track, flipped = _track(number, chain, seen)

@@ -18,6 +18,7 @@ from ..body_pose import ELBOWS, HIPS, INDICES, PINKIES, SHOULDERS, WRISTS, BodyP
 from ..roi import Roi, crop, upright_square, wrap_rad
 from .net import Net
 
+_OUTPUTS = (0, 1, 2, 3)  # points, presence, handedness, points in metres
 _MIN_PRESENCE, _MIN_FOLLOWED_PRESENCE = 0.5, 0.3
 _WORTH_A_SECOND_LOOK = 0.15
 _MIN_WRIST_VISIBILITY = 0.3
@@ -65,8 +66,8 @@ class HandNet:
     """Reads one hand; one `HandNet` serves one thread at a time."""
 
     def __init__(self, threads: int = 1) -> None:
-        self._recrop = Net("hand_recrop", threads)
-        self._landmarks = Net("hand_landmark_full", threads)
+        self._recrop = Net("hand_recrop", (0,), threads)
+        self._landmarks = Net("hand_landmark_full", _OUTPUTS, threads)
 
     def __call__(self, image_bgr: NDArray[np.uint8], body: BodyPose, side: int, last: LastHand | None, turn: int) -> HandPose | None:
         """Return the body's left (0) or right (1) hand, or nothing where it is not seen.
@@ -89,7 +90,7 @@ class HandNet:
 
     def _recrop_roi(self, image_bgr: NDArray[np.uint8], body: BodyPose, side: int) -> Roi:
         rough = _rough_roi(body, side)
-        values = self._recrop.run(crop(image_bgr, rough, self._recrop.side), (0,))[0].reshape(2, 2)
+        values = self._recrop.run(crop(image_bgr, rough, self._recrop.side))[0].reshape(2, 2)
         centre, edge = rough.to_picture(values.astype(np.float64) / self._recrop.side)
         # The recrop net marks the middle of the lower side, not of the upper.
         square = upright_square(centre, edge)
@@ -97,7 +98,7 @@ class HandNet:
 
     def _read(self, image_bgr: NDArray[np.uint8], roi: Roi) -> HandPose:
         picture = crop(image_bgr, roi, self._landmarks.side)
-        flat, presence, handedness, flat_m = self._landmarks.run(picture, (0, 1, 2, 3))
+        flat, presence, handedness, flat_m = self._landmarks.run(picture)
         points_px = roi.to_picture(flat.astype(np.float64).reshape(21, 3)[:, :2] / self._landmarks.side)
         points_m = flat_m.astype(np.float64).reshape(21, 3)
         points_m -= points_m[0]
