@@ -14,12 +14,15 @@ from ..ingest.tracks import Observations, Track
 from ..motion.rig import Rig
 from ..motion.take import Camera, Motion, Person
 from .body import Body
+from .feet import hold_feet
 from .fit import FitOptions, FitResult, fit_track
 from .fitting.ground import Ground, Stance, find_ground, joined, stance_of
 from .fitting.shape import shaped_body
 from .hands import HandOptions, drive_hands
+from .performance import Performance
 from .root import CameraOptions, camera_of, into_world, lens_of, world_from_camera
 from .smooth import SmoothOptions, smooth_places, smooth_turns
+from .stance.contacts import FeetOptions
 
 Array = NDArray[np.float64]
 
@@ -34,6 +37,7 @@ class CharacterOptions:
     fit: FitOptions = field(default_factory=FitOptions)
     hands: HandOptions = field(default_factory=HandOptions)
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
+    feet: FeetOptions = field(default_factory=FeetOptions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,16 @@ def fit_people(
     T_world_camera = world_from_camera(ground, _origin(observations, fits))
     people = [_person(number, body, track, fit, observations, T_world_camera, options)
               for number, (track, fit) in enumerate(zip(observations.tracks, fits, strict=True), start=1)]
-    return People(camera_of(observations, lens, source, T_world_camera), tuple(people), _details(lens.focal_px, source, ground, fits))
+    details = _details(lens.focal_px, source, ground, fits)
+    if options.feet.feet:
+        people, details["feet"] = _held(people, observations.times_s, options.feet)
+    return People(camera_of(observations, lens, source, T_world_camera), tuple(people), details)
+
+
+def _held(people: list[Person], times_s: Array, options: FeetOptions) -> tuple[list[Person], list[dict[str, Any]]]:
+    """People whose feet are held where they stand, and how far each one's slid and sank before and after."""
+    held = [hold_feet(Performance.of_motion(person.rig, times_s, person.motion), options) for person in people]
+    return [replace(person, motion=now.to_motion()) for person, (now, _) in zip(people, held, strict=True)], [did for _, did in held]
 
 
 def _origin(observations: Observations, fits: list[FitResult]) -> Array:

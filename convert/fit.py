@@ -9,6 +9,7 @@ are blended where they do.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 
@@ -26,6 +27,7 @@ from .fitting.initial import fill_gaps, pose_from_landmarks, root_from_rays, wit
 from .fitting.landmarks import ELBOWS, WRISTS_AND_HANDS, LandmarkTable, evidence_of_joints, landmark_table
 from .fitting.points import POSE_SIZE, SHAPE_NAMES, PointSet, Pose, Posed, place_points, pose_points, turned
 from .fitting.shape import shaped_body
+from .fitting.standing import standing, standing_on
 from .fitting.terms import (
     TermSigmas,
     add_contacts,
@@ -43,6 +45,7 @@ from .fitting.terms import (
 Array = NDArray[np.float64]
 
 WINDOW_FRAMES, OVERLAP_FRAMES = 300, 45
+_PART_FRAMES = 75  # whose equations are computed at a time
 # Landmarks below this visibility are guessed: on rendered clips they miss by 60 to 600 mm, those of 0.02 to 0.05 by 30 to
 # 100, those of 0.1 to 0.3 by 15 to 40, and those above 0.9 by 10 to 25 (medians, and what nine in ten keep).
 _GUESSED_VISIBILITY, _LEAST_TRUST = 0.02, 2e-4
@@ -50,8 +53,6 @@ _GUESSED_VISIBILITY, _LEAST_TRUST = 0.02, 2e-4
 _SEEN_SCALE_PRIOR, _SEEN_SCALE_SIGMA = np.log(1.12), 0.12
 # Height is as good as given: smaller people have smaller residuals, so that a free height always shrinks.
 _HEIGHT_SIGMA, _GROUP_SIGMA = 0.0005, 0.01
-# A sole that moves slower than the first speed stands, faster than the second does not (18 to 30 mm a frame at 30 fps).
-_STANDING_M_S = (0.54, 0.9)
 # A step that lowers the cost by less than this share ends the descent, before it is known which soles stand and after: what
 # is left moves joints by tenths of a millimetre.
 _ENOUGH_GAIN = {False: 1e-2, True: 2e-3}
@@ -230,6 +231,9 @@ class _Standing:
     planted: Array
     ground: Ground | None
 
+    def part(self, frames: slice) -> _Standing:
+        return _Standing(self.planted[frames], self.ground)
+
 
 def _solve(problem: _Problem, evidence: _Evidence, pose: Pose, seen_scale: float, free_shape: bool) -> _Solved:
     most, unknown = problem.options.iterations, _Standing(np.zeros((len(evidence.times_s), 4)), None)
@@ -265,11 +269,13 @@ def _arm_lengths(table: LandmarkTable, place_m: Array) -> ArmLengths:
 
 
 def _stand(problem: _Problem, evidence: _Evidence, pose: Pose) -> _Standing:
-    planted = standing(problem.body, problem.points, pose, evidence.times_s)
+    soles_m = place_points(problem.body, problem.points, pose)[0][:, problem.points.soles]
+    planted = standing(soles_m, evidence.times_s)
     stance = stance_of(shaped_body(problem.body, pose.log_shape), pose.quat_xyzw, pose.root_m, planted, evidence.seen)
     ground = find_ground(stance)
-    flat = ground.standing >= _GROUND_SOLES and ground.spread_m < _GROUND_SPREAD_M
-    return _Standing(planted, ground if flat else None)
+    if ground.standing < _GROUND_SOLES or ground.spread_m >= _GROUND_SPREAD_M:
+        return _Standing(planted, None)
+    return _Standing(standing_on(planted, soles_m @ ground.up_in_camera + ground.height_m, evidence.times_s), ground)
 
 
 def _descend(
@@ -295,20 +301,45 @@ def _descend(
 
 
 def _equations(problem: _Problem, evidence: _Evidence, pose: Pose, log_scale: float, known: _Standing, free_shape: bool) -> NormalEquations:
+    """Collect all terms, some frames at a time: what is computed of those stays near the processor, and two parts go side by side."""
     equations = NormalEquations(len(evidence.times_s), POSE_SIZE, len(SHAPE_NAMES) + 1)
-    posed = pose_points(problem.body, problem.points, pose)
-    _add_seen(equations, problem, evidence, posed, log_scale)
-    _add_likely(equations, problem, evidence, posed, pose)
-    sigmas, soles = problem.options.sigmas, problem.points.soles
-    if known.planted.any():
-        add_contacts(equations, posed, soles, known.planted[:-1], sigmas.contact_m)
-    if known.ground is not None:
-        add_ground(equations, posed, soles, known.ground.up_in_camera, -known.ground.height_m, known.planted, sigmas.ground_m, huber=1.5)
+
+    def add_part(start: int) -> NormalEquations:
+        # Two more frames than its own: accelerations span three.
+        frames = slice(start, start + _PART_FRAMES + 2)
+        part = equations.part(frames)
+        _add_part(part, problem, evidence.part(frames), pose.part(frames), log_scale, known.part(frames))
+        return part
+
+    with ThreadPoolExecutor(2, thread_name_prefix="fit") as threads:
+        # Neighbours share frames, so that every other part is added first, and then those between.
+        for first in (0, _PART_FRAMES):
+            for part in threads.map(add_part, range(first, len(evidence.times_s), 2 * _PART_FRAMES)):
+                equations.settle(part)
     prior = np.concatenate([pose.log_shape - problem.log_shape, [log_scale - _SEEN_SCALE_PRIOR]])
     equations.add_shared(prior, 1 / np.concatenate([problem.shape_sigma, [_SEEN_SCALE_SIGMA]]))
     if not free_shape:
         equations.border[:] = 0
     return equations
+
+
+def _add_part(
+    equations: NormalEquations, problem: _Problem, evidence: _Evidence, pose: Pose, log_scale: float, known: _Standing
+) -> None:
+    """Add the terms of the first `_PART_FRAMES` frames, and those that begin in one of them and span the next ones too."""
+    posed = pose_points(problem.body, problem.points, pose)
+    own = slice(_PART_FRAMES)
+    alone = posed.part(own)
+    _add_seen(equations, problem, evidence.part(own), alone, log_scale)
+    _add_habits(equations, evidence.part(own), pose.part(own))
+    _add_smooth(equations, problem, evidence.times_s, posed, pose)
+    sigmas, soles = problem.options.sigmas, problem.points.soles
+    if known.planted.any():
+        steps = slice(min(_PART_FRAMES + 1, len(known.planted)))
+        add_contacts(equations, posed.part(steps), soles, known.planted[steps][:-1], sigmas.contact_m)
+    if known.ground is not None:
+        up, height_m = known.ground.up_in_camera, -known.ground.height_m
+        add_ground(equations, alone, soles, up, height_m, known.planted[own], sigmas.ground_m, huber=1.5)
 
 
 def _add_seen(equations: NormalEquations, problem: _Problem, evidence: _Evidence, posed: Posed, log_scale: float) -> None:
@@ -332,25 +363,20 @@ def _doubt(evidence: _Evidence) -> Array:
     return doubt
 
 
-def _add_likely(equations: NormalEquations, problem: _Problem, evidence: _Evidence, posed: Posed, pose: Pose) -> None:
-    """What bodies do: move smoothly, within their joints' ranges."""
-    sigmas, times_s = problem.options.sigmas, evidence.times_s
+def _add_smooth(equations: NormalEquations, problem: _Problem, times_s: Array, posed: Posed, pose: Pose) -> None:
+    """Bodies move smoothly."""
+    sigmas = problem.options.sigmas
     add_smooth_turns(equations, pose, times_s, sigmas.turn_rad_s2, huber=sigmas.turn_huber)
     add_smooth_joints(equations, posed, problem.points.joints, times_s, sigmas.joint_m_s2, huber=sigmas.joint_huber)
     add_smooth_root(equations, pose, times_s, sigmas.root_m_s2)
+
+
+def _add_habits(equations: NormalEquations, evidence: _Evidence, pose: Pose) -> None:
+    """Joints keep to their ranges, and to what bodies usually do."""
     blind = np.maximum(1 - evidence_of_joints(evidence.weight) / _BLIND_BELOW, 0.0)
     strength = 1 + (_BLIND_STRENGTH - 1) * blind
     add_pose_prior(equations, pose, strength)
     add_hinges(equations, pose, strength)
-
-
-def standing(body: Body, points: PointSet, pose: Pose, times_s: Array) -> Array:
-    """How sure it is that each sole stands from a frame to the next: (F,4), 0…1, from its speed; the last frame as the one before."""
-    place, _, _ = place_points(body, points, pose)
-    speed = np.linalg.norm(np.diff(place[:, points.soles], axis=0), axis=-1) / np.diff(times_s)[:, None]
-    slow, fast = _STANDING_M_S
-    sure = np.clip((fast - speed) / (fast - slow), 0.0, 1.0)
-    return np.concatenate([sure, sure[-1:]])
 
 
 def _joined(windows: list[slice], solved: list[_Solved], frames: int) -> FitResult:

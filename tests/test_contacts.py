@@ -26,10 +26,10 @@ def test_planted_contacts_are_found_at_any_rate(rate: float) -> None:
     times_s = np.arange(0, 6, 1 / rate)
     place, stands = _stepper(times_s)
     found = contacts_of(place, times_s, 0.0, FeetOptions())[:, 0]
-    # Within 0.05 s of either end a minimum-jerk swing is slower than 0.3 m/s, so up to a sixth of the stance is added.
-    # A landing may be seen a frame late: six of them at 24 frames a second.
-    assert stands.sum() - (found & stands).sum() <= 6
-    assert (found & stands).sum() / found.sum() > 0.82
+    # Within 0.05 s of either end a minimum-jerk swing is slower than 0.3 m/s, but it rises faster than a sole that stands.
+    # The noise filter of 0.03 s sees that before and after: a frame at each of eleven ends at 24 and 30 a second.
+    assert (stands.sum() - (found & stands).sum()) / rate <= 11 * 0.042
+    assert (found & stands).sum() / found.sum() > 0.9
     assert len(runs_of(found)) == len(runs_of(stands))
 
 
@@ -56,11 +56,49 @@ def test_hysteresis_holds_between_the_thresholds() -> None:
     assert times_s[end] == pytest.approx(1.2, abs=0.03) and times_s[again] == pytest.approx(3.6, abs=0.03)
 
 
+def test_slow_low_steps_are_steps() -> None:
+    """Somebody turns on the spot: a heel that moves 5 cm in 0.35 s, 2.5 cm high, at less than 0.27 m/s, every second."""
+    times_s = np.arange(0, 6, 1 / 30)
+    share = np.clip((times_s % 1.0 - 0.65) / 0.35, 0, 1)
+    smooth = share**3 * (10 - 15 * share + 6 * share**2)
+    place = np.stack([0 * share, 0.025 * np.sin(np.pi * share) ** 2, 0.05 * (np.floor(times_s) + smooth)], -1)[:, None]
+    stands = share == 0
+    found = contacts_of(place, times_s, 0.0, FeetOptions())[:, 0]
+    assert len(runs_of(found)) == len(runs_of(stands)) == 6
+    # The top of a swing is level, but shorter than any contact; a frame at each end of a swing of ten looks level too.
+    assert (found & stands).sum() / found.sum() > 0.85 and (found & stands).sum() / stands.sum() > 0.9
+
+
+def test_a_body_that_bobs_stands() -> None:
+    """A whole body that bobs by 8 mm at 1.6 Hz, at up to 0.08 m/s, still stands: the clip says what is level in it."""
+    times_s = np.arange(0, 4, 1 / 60)
+    place = np.zeros((240, 2, 3))
+    place[..., 1] = 0.008 * np.sin(2 * np.pi * 1.6 * times_s)[:, None]
+    assert contacts_of(place, times_s, 0.0, FeetOptions()).all()
+
+
+def _jumping(lifted_m: float, other_stands: bool) -> NDArray[np.bool_]:
+    """Contacts (60,) of a foot whose place jumps by 30 cm within five frames at 30 a second, beside a foot that stands or swings."""
+    frames = np.arange(60)
+    place = np.zeros((60, 2, 3))
+    place[:, 0, 2] = np.interp(frames, [28, 33], [0.0, 0.3])
+    place[:, 0, 1] = lifted_m * np.exp(-0.5 * ((frames - 30.5) / 1.5) ** 2)
+    place[:, 1, 1] = 0.0 if other_stands else 0.1
+    return contacts_of(place, frames / 30, 0.0, FeetOptions())[:, 0]
+
+
+def test_a_foot_whose_place_jumps_stands_where_nothing_else_does() -> None:
+    assert _jumping(0.0, other_stands=False).all()
+    assert not _jumping(0.0, other_stands=True).all()
+    assert not _jumping(0.1, other_stands=False).all()
+
+
 def test_short_contacts_and_gaps_do_not_count() -> None:
     times_s = np.arange(120) / 60
     place = np.zeros((120, 1, 3))
     place[:, 0, 1] = np.where((np.arange(120) > 60) & (np.arange(120) < 64), 0.2, 0.0)  # 50 ms in the air
-    assert contacts_of(place, times_s, 0.0, FeetOptions(contact_least_s=0.2)).all()
+    # The noise filter sees 20 cm rise for some 80 ms before and fall for as long after.
+    assert contacts_of(place, times_s, 0.0, FeetOptions(contact_least_s=0.3)).all()
     assert not contacts_of(place, times_s, 0.0, FeetOptions(contact_least_s=0.0))[61:63].any()
 
 

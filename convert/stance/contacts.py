@@ -1,4 +1,8 @@
-"""When heels and toes stand on the ground: low and slow, with hysteresis, at any frame rate."""
+"""When heels and toes stand on the ground: low, slow and level, with hysteresis, at any frame rate.
+
+Speed over the ground tells little of somebody who turns on the spot: such steps are as slow as a body that skates as a
+whole. But a heel that is lifted rises, and what stands hardly does, whatever a body does over the ground.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,14 @@ Mask = NDArray[np.bool_]
 
 # Speeds are those of places smoothed by this: the noise of a place, over a thirtieth of a second, is no speed.
 _SPEED_SIGMA_S = 0.03
-# A foot that stays on the ground and slips for no longer, and no faster than so many times the speed at which it leaves.
+# A foot that stays on the ground and slips for no longer, and no faster than so many times the speed at which it leaves; faster
+# where nothing else stands meanwhile.
 _SLIP_S, _SLIPS = 0.35, 1.8
+# What stands rises and falls no faster than this, metres a second, or than so many times the middle of all that is low and
+# slow in a clip that bobs or trembles. Demo walks have 0.02 with every fault; a heel that is lifted rises by 0.1 and more.
+_RISE_M_S, _RISES = 0.08, 4.0
+# A foot that comes higher than this between two contacts was lifted.
+_LIFTED_M = 0.008
 # The lowest frames of a clip by which the ground is sought, and how far above them a slow sole may be to count for it.
 _LOWEST_PERCENT, _NEAR_M = 5.0, 0.05
 
@@ -29,7 +39,7 @@ class FeetOptions:
     """When feet stand on the ground, and how they are held there."""
 
     feet: bool = False
-    """Hold the feet of motion files where they stand, so that they neither slide nor sink in."""
+    """Hold feet where they stand, so that they neither slide nor sink in."""
     contact_speed: float = 0.2
     """A heel or toe stands once it is slower than this, metres a second."""
     contact_speed_leave: float = 0.25
@@ -73,16 +83,14 @@ def foot_contacts(performance: Performance, options: FeetOptions | None = None, 
 def contacts_of(places_m: Array, times_s: Array, ground_m: float, options: FeetOptions) -> Mask:
     """Tell for each frame which of some points (F,N,3) on soles stand on the ground."""
     smooth, speed = _smooth_and_speed(places_m, times_s)
-    height = smooth[..., 1] - ground_m
-    enter = (speed < options.contact_speed) & (height < options.contact_height)
-    stay = (speed < options.contact_speed_leave) & (height < options.contact_height_leave)
-    contact = np.stack([_held(enter[:, point], stay[:, point]) for point in range(places_m.shape[1])], axis=1)
-    frames = options.contact_least_s / _step_s(times_s)
-    low = (speed < _SLIPS * options.contact_speed_leave) & (height < options.contact_height_leave)
-    for point in range(contact.shape[1]):
-        _join_slips(contact[:, point], low[:, point], _SLIP_S / _step_s(times_s))
-        _without_short(contact[:, point], False, frames)
-        _without_short(contact[:, point], True, frames)
+    height, level = smooth[..., 1] - ground_m, np.ones(speed.shape, dtype=bool)
+    slow = (speed < options.contact_speed_leave) & (height < options.contact_height_leave)
+    if len(times_s) > 1 and slow.any():
+        rise = np.abs(np.gradient(smooth[..., 1], times_s, axis=0))
+        level = rise < max(_RISE_M_S, _RISES * float(np.median(rise[slow])))
+    enter = (speed < options.contact_speed) & (height < options.contact_height) & level
+    contact = np.stack([_held(enter[:, point], (slow & level)[:, point]) for point in range(places_m.shape[1])], axis=1)
+    _mend(contact, height, speed, options, _step_s(times_s))
     return contact
 
 
@@ -131,11 +139,28 @@ def _held(enter: Mask, stay: Mask) -> Mask:
     return held
 
 
-def _join_slips(contact: Mask, low: Mask, frames: float) -> None:
-    """Join contacts, in place, between which the foot slips on without being lifted, for no more than some frames."""
-    runs = runs_of(contact)
-    for (_, end), (start, _) in pairwise(runs):
-        if start - end <= frames and low[end:start].all():
+def _mend(contact: Mask, height_m: Array, speed_m_s: Array, options: FeetOptions, step_s: float) -> None:
+    """Join contacts (F,N), in place, between which a foot slips on, and leave out what is too short.
+
+    A slip is slow, or it carries the whole body: nobody is in the air between two stances of a foot that was not lifted.
+    """
+    low = height_m < options.contact_height_leave
+    slips = low & (speed_m_s < _SLIPS * options.contact_speed_leave)
+    least, most = options.contact_least_s / step_s, _SLIP_S / step_s
+    for point in range(contact.shape[1]):
+        _join(contact[:, point], slips[:, point], height_m[:, point], most)
+        _without_short(contact[:, point], False, least)
+        _without_short(contact[:, point], True, least)
+    nobody = ~contact.any(axis=1)
+    for point in range(contact.shape[1]):
+        _join(contact[:, point], low[:, point] & nobody, height_m[:, point], most)
+
+
+def _join(contact: Mask, slips: Mask, height_m: Array, most: float) -> None:
+    """Join contacts (F,), in place, that are no more than ``most`` frames apart, all of which slip, and none of which is lifted."""
+    for (_, end), (start, _) in pairwise(runs_of(contact)):
+        lifted = height_m[end:start].max() > max(height_m[end - 1], height_m[start]) + _LIFTED_M
+        if start - end <= most and slips[end:start].all() and not lifted:
             contact[end:start] = True
 
 
