@@ -249,7 +249,7 @@ def test_hands_measured_from_the_hips_keep_their_place_over_the_feet():
 
 
 @pytest.mark.parametrize("options", [RetargetOptions(), AS_THEY_ARE], ids=["solved", "as is"])
-@pytest.mark.parametrize("move", [_crouching, _walking])
+@pytest.mark.parametrize("move", [_crouching, _walking, _exercising], ids=["crouch", "walk", "knees all but straight"])
 def test_there_and_back_is_within_a_degree(move, options):
     source = move(humanoid())
     back = retarget(retarget(source, _other_body(), options), source.rig, options)

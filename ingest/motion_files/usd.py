@@ -109,7 +109,7 @@ def read_body(path: Path, joint_map: Path | None = None) -> Rig:
     """Return the one skinned character of a stage, moving or not, with its origin; raises as `read` does, and where there is no one."""
     with _whole(path):
         stage = _open(path)
-        puppets = [puppet for puppet in _puppets(path, stage) if any(skin.HasJointInfluences() for skin in puppet.skins)]
+        puppets = _characters(_puppets(path, stage))
         if len(puppets) != 1:
             names = ", ".join(str(puppet.prim.GetPath()) for puppet in puppets)
             raise ReadError(f"{path}: found {f'{len(puppets)} skeletons with meshes ({names})' if puppets else 'no skinned mesh'}, "
@@ -121,13 +121,7 @@ def read_body(path: Path, joint_map: Path | None = None) -> Rig:
         body = _body(where, puppet, rest)
         if body is None:
             raise ReadError(f"{where}: found no mesh, expected one that is skinned")
-        bind = body.rig.bind_world.copy()
-        bind[:, :3, :3] *= rest.scale[:, None, None]
-        return replace(body.rig, origin=Origin(
-            format="usd", file_name=path.name, content=packed(path), skeleton=str(puppet.prim.GetPath()),
-            joints=(*[""] * puppet.added, *puppet.joints), T_world_joint_bind=bind, meshes=body.meshes, vertex_counts=body.vertex_counts,
-            points=body.points, materials=body.materials, face_materials=body.face_materials,
-        ))
+        return _with_origin(path, puppet, rest, body)
 
 
 @contextmanager
@@ -168,8 +162,9 @@ def _read(path: Path, stage: Usd.Stage, options: MotionFileOptions) -> Recording
     codes = times_s * float(per_second)
     codes = np.where(np.abs(codes - np.rint(codes)) < 1e-6, np.rint(codes), codes)
     actors, warned = [], list[str]()
+    alone = len(_characters(puppets)) == 1
     for track, (puppet, _) in enumerate(moving):
-        actor, more = _actor(path, track, puppet, codes, options)
+        actor, more = _actor(path, track, puppet, codes, options, alone)
         actors.append(actor)
         warned += more
     return Recording(times_s, fps, actors, warnings=tuple(warned), details={"format": "usd", "up": UsdGeom.GetStageUpAxis(stage),
@@ -200,6 +195,11 @@ def _puppets(path: Path, stage: Usd.Stage) -> list[_Puppet]:
     if not puppets:
         raise ReadError(f"{path}: found no Skeleton, expected a stage with UsdSkel; point caches have none")
     return puppets
+
+
+def _characters(puppets: Sequence[_Puppet]) -> list[_Puppet]:
+    """Return the skeletons on which meshes hang."""
+    return [puppet for puppet in puppets if any(skin.HasJointInfluences() for skin in puppet.skins)]
 
 
 def _codes(path: Path, puppet: _Puppet) -> Floats:
@@ -276,7 +276,9 @@ def _pose(where: str, puppet: _Puppet, code: float) -> Any:
     return in_skel
 
 
-def _actor(path: Path, track: int, puppet: _Puppet, codes: Floats, options: MotionFileOptions) -> tuple[Actor, Sequence[str]]:
+def _actor(
+    path: Path, track: int, puppet: _Puppet, codes: Floats, options: MotionFileOptions, alone: bool,
+) -> tuple[Actor, Sequence[str]]:
     rest = _rest(path, puppet, options.joint_map)
     where = f"{path}: {puppet.prim.GetPath()}"
 
@@ -290,7 +292,29 @@ def _actor(path: Path, track: int, puppet: _Puppet, codes: Floats, options: Moti
         warned = [*rest.warnings, f"{where}: found no bindTransforms; took the motion without the mesh"]
         return actor_of(track, puppet.name, rest.skeleton, motion), warned
     body = _body(where, puppet, rest)
-    return actor_of(track, puppet.name, rest.skeleton, motion, None if body is None else body.rig), rest.warnings
+    if body is None:
+        return actor_of(track, puppet.name, rest.skeleton, motion), rest.warnings
+    rig, warned = _with_looks(path, puppet, rest, body, alone)
+    return actor_of(track, puppet.name, rest.skeleton, motion, rig), [*rest.warnings, *warned]
+
+
+def _with_looks(path: Path, puppet: _Puppet, rest: Rest, body: UsdBody, alone: bool) -> tuple[Rig, list[str]]:
+    """Return the rig with the origin of its materials; without, and why, where its stage is not its own."""
+    if not body.materials:
+        return body.rig, []
+    if not alone:
+        return body.rig, [f"{path}: {puppet.prim.GetPath()}: found other characters beside it; took its mesh without its materials"]
+    return _with_origin(path, puppet, rest, body), []
+
+
+def _with_origin(path: Path, puppet: _Puppet, rest: Rest, body: UsdBody) -> Rig:
+    bind = body.rig.bind_world.copy()
+    bind[:, :3, :3] *= rest.scale[:, None, None]
+    return replace(body.rig, origin=Origin(
+        format="usd", file_name=path.name, content=packed(path), skeleton=str(puppet.prim.GetPath()),
+        joints=(*[""] * puppet.added, *puppet.joints), T_world_joint_bind=bind, meshes=body.meshes, vertex_counts=body.vertex_counts,
+        points=body.points, materials=body.materials, face_materials=body.face_materials,
+    ))
 
 
 def _body(where: str, puppet: _Puppet, rest: Rest) -> UsdBody | None:
