@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,26 @@ from numpy.typing import NDArray
 
 from rigdrop.config.options import OutputOptions, RigOptions
 from rigdrop.config.settings import Settings
+from rigdrop.convert.character import People
 from rigdrop.convert.clean import CleanOptions, clean
 from rigdrop.convert.embody_mhr import embody_mhr
+from rigdrop.convert.mhr.corrective_options import CorrectiveOptions
+from rigdrop.convert.mhr.morphed import with_morphs
 from rigdrop.convert.performance import Performance
+from rigdrop.convert.rigs.mhr_correctives import load_correctives
 from rigdrop.convert.rigs.mhr_parameters import MhrModel, load_mhr_model
 from rigdrop.convert.rigs.registry import load_rig
 from rigdrop.convert.root import CameraOptions
+from rigdrop.formats.registry import FORMATS
 from rigdrop.ingest.motion_files.options import MotionFileOptions
 from rigdrop.ingest.motion_files.registry import read_recording
-from rigdrop.ingest.recording import MhrMotion, Recording
+from rigdrop.ingest.recording import Actor, MhrMotion, Recording
+from rigdrop.motion.kinematics import world_transforms
 from rigdrop.motion.store import read_take
+from rigdrop.motion.take import Camera, Person, Take
 from rigdrop.pipeline import convert_clip
 from tests.format_contract import read_in_blender
+from tests.mhr_folder import folder_with_correctives
 from tests.motion_clips import write_amass
 
 from .kept import tell
@@ -46,6 +55,8 @@ _FORMATS = ("glb-skeletal", "usd-skel")
 _TO_GLTF = np.array([1.0, -1.0, -1.0])  # the samples' points are in OpenCV's axes
 _STEP_M = np.array([0.01, 0.0, 0.0])
 _FRAMES, _BATCH = 256, 64
+# Everybody's joints swing so far, each at a rate of its own, radians and radians a second.
+_SWINGING, _SWING_RAD, _SWING_RATES = 300, 0.2, (1.0, 6.0)
 # Each batch of the planted sequence turns and stands a little elsewhere than the one before.
 _POP_RAD, _POP_M = 0.05, 0.04
 _LONG, _LONG_RATE = 10_000, 120.0
@@ -63,7 +74,8 @@ def main() -> None:
     share = 10 if arguments.quick else 1
     samples, figures, left_out = sorted(arguments.samples.glob("sam3d_body_*.npz")), [], []
     if samples and arguments.mhr.is_dir():
-        figures += _samples(samples, arguments.mhr, left_out) + _sequence(samples, load_mhr_model(arguments.mhr))
+        figures += _samples(samples, arguments.mhr, left_out) + _correctives(samples, arguments.mhr, _SWINGING // share)
+        figures += _sequence(samples, load_mhr_model(arguments.mhr))
     else:
         left_out.append(f"Left out: SAM 3D Body; found no samples or no MHR in {arguments.samples} and {arguments.mhr}.")
     load_rig("unreal")  # what is derived once in an installation's life
@@ -107,13 +119,30 @@ def _clip(sample: Sample, folder: Path) -> Path:
 
 def _in_blender(name: str, folder: Path, sample: Sample, mhr: Path, blender: Path) -> list[Figure]:
     files = [next(folder.glob(f"person_01/*{ending}")) for ending in ("skeletal.glb", "skel.usdc")]
-    views = read_in_blender(files, folder, 2, blender)
-    figures = []
-    for file in files:
-        seen = views[file].vertices_m
-        apart = np.linalg.norm(seen - _seen(sample, _mesh(sample, mhr, seen.shape[1])), axis=-1)
-        figures.append(Figure(f"{name}: {file.suffix} in Blender, mesh, mean", 1000 * float(apart.mean()), 4.1, "mm"))
-    return figures
+    take = read_take(folder / "take.h5")
+    truth = _seen(sample, _mesh(sample, mhr, len(take.people[0].rig.vertices_m)))
+    morphed = _with_its_mesh(take, truth[0], folder)
+    views = read_in_blender([*files, *morphed], folder, 2, blender)
+    apart_mm = {file: 1000 * float(np.linalg.norm(view.vertices_m - truth, axis=-1).mean()) for file, view in views.items()}
+    return [Figure(f"{name}: {file.suffix} in Blender, mesh, mean", apart_mm[file], 4.1, "mm") for file in files] + [
+        Figure(f"{name}: {file.suffix} in Blender, what the skin lacks as a morph target, mean", apart_mm[file], 0.02, "mm", 4)
+        for file in morphed]
+
+
+def _with_its_mesh(take: Take, mesh: Array, folder: Path) -> list[Path]:
+    """Write the take's person with one morph target that makes their skin the ``mesh`` (V,3) of the first frame."""
+    person = take.people[0]
+    rig, motion, frames = person.rig, person.motion, take.frame_count
+    scale = None if motion.local_scale is None else motion.local_scale[:1]
+    T_world_joint = world_transforms(rig, motion.local_quat_xyzw[:1], motion.local_translation_m[:1], scale)[0]
+    moves = (rig.skinning_matrix @ (T_world_joint @ np.linalg.inv(rig.bind_world))[:, :3].reshape(-1, 12)).reshape(-1, 3, 4)
+    rest = np.linalg.solve(moves[..., :3], (mesh - moves[..., 3])[..., None])[..., 0]
+    own = replace(person, rig=replace(rig, morph_targets_m=(rest - rig.vertices_m)[None]),
+                  motion=replace(motion, morph_weights=np.ones((frames, 1))))
+    files = [folder / f"own_mesh{FORMATS[form].suffix}" for form in _FORMATS]
+    for form, file in zip(_FORMATS, files, strict=True):
+        FORMATS[form].write(replace(take, people=[own]), own, file, None)
+    return files
 
 
 def _mesh(sample: Sample, mhr: Path, vertices: int) -> Array:
@@ -134,6 +163,49 @@ def _seen(sample: Sample, points: Array) -> Array:
 def _sample(path: Path) -> Sample:
     with np.load(path) as archive:
         return {key: np.asarray(archive[key], dtype=np.float64) for key in archive.files}
+
+
+# What poses do to the mesh beyond its skin, as morph targets.
+
+
+def _correctives(paths: list[Path], mhr: Path, frames: int) -> list[Figure]:
+    """How far the skin of people who swing all their joints is from the model's own mesh, without and with morph targets."""
+    figures = []
+    with tempfile.TemporaryDirectory() as name:
+        made_up = load_correctives(load_mhr_model(mhr)) is None
+        model = load_mhr_model(folder_with_correctives(mhr, Path(name) / "mhr")) if made_up else load_mhr_model(mhr)
+        for path in paths[:2]:
+            tell(f"{path.stem}, swinging")
+            people = People(_looking(), (_swinging(_sample(path), frames, model),), {})
+            done = with_morphs(people, np.arange(frames) / 30, CorrectiveOptions("morphs"), lambda: model)
+            figures += _told(f"{path.stem}{', correctives made up' if made_up else ''}, {frames} frames", done.details["clean"][0])
+    return figures
+
+
+def _told(name: str, figures: dict[str, Any]) -> list[Figure]:
+    done, kinds = figures["correctives"], ("mean", "p95", "max")
+    skin, morphed = done["skin_mm"], done["morphed_mm"]
+    return [
+        *(Figure(f"{name}: skin from MHR's own mesh, {kind}", skin[kind], unit="mm") for kind in kinds),
+        *(Figure(f"the same with {done['targets']} morph targets, {kind}", morphed[kind], unit="mm", digits=2) for kind in kinds),
+        Figure("what they cut the mean by", skin["mean"] / morphed["mean"], 5.0, "×", at_least=True),
+        Figure("what they add to a file", done["bytes"] / 1e6, unit="MB", digits=2),
+    ]
+
+
+def _swinging(sample: Sample, frames: int, model: MhrModel) -> Person:
+    rng, times_s = np.random.default_rng(3), np.arange(frames) / 30
+    params = np.tile(sample["mhr_model_params"], (frames, 1))
+    joints = slice(3, 122)
+    rates, phases = rng.uniform(*_SWING_RATES, 119), rng.uniform(0, 2 * np.pi, 119)
+    params[:, joints] += _SWING_RAD * np.sin(times_s[:, None] * rates + phases)
+    motion = MhrMotion(np.tile(sample["shape_params"], (frames, 1)), np.tile([0.0, 0.0, -3.0], (frames, 1)), params)
+    body = embody_mhr(Actor(1, "a", motion, np.ones(frames, bool), np.ones(frames, np.float32)), times_s, model)
+    return Person("person_01", "a", 1, body.rig, body.to_motion())
+
+
+def _looking() -> Camera:
+    return Camera(640, 480, np.array([[640.0, 0, 320], [0, 640, 240], [0, 0, 1]]), np.eye(4))
 
 
 # A sequence with everything in it that goes wrong in such files.

@@ -61,7 +61,7 @@ def frame_vertices(person: Person) -> Frames:
         yield from person.vertices_m
         return
     motion = person.motion
-    for block in skin_chunks(person.rig, motion.local_quat_xyzw, motion.local_translation_m, motion.local_scale):
+    for block in skin_chunks(person.rig, motion.local_quat_xyzw, motion.local_translation_m, motion.local_scale, motion.morph_weights):
         yield from block
 
 

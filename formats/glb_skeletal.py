@@ -16,6 +16,7 @@ from ..motion.take import Person, Take
 from .glb import GlbFile
 from .glb_animator import SAME, JointAnimator, JointValues
 from .glb_character import write_glb_character
+from .glb_morphs import animate_morphs, morphed_mesh
 from .glb_parts import Clock, add_camera, add_surface, clip_times_s, take_extras
 from .keeps import keeps_file
 from .options import GlbSkeletalOptions
@@ -38,12 +39,13 @@ def write_glb_skeletal(take: Take, person: Person, path: Path, options: GlbSkele
     times_s = clip_times_s(take)
     file = GlbFile.new(take_extras(take, person))
     static = _add_joints(file, rig)
-    _add_body(file, rig, person)
+    body = _add_body(file, rig, person)
     animation = pygltflib.Animation(name=take_extras(take, person)["take"])
     clock = Clock(file, times_s)
     motion = person.motion
     values = JointValues(motion.local_quat_xyzw, motion.local_translation_m, motion.local_scale, static)
     JointAnimator(file, animation, clock, range(len(rig.joint_names))).add(values)
+    animate_morphs(file, animation, clock, body, motion.morph_weights)
     if options.camera:
         add_camera(file, take.camera, clock, animation)
     if animation.channels:
@@ -62,8 +64,8 @@ def _add_joints(file: GlbFile, rig: Rig) -> tuple[NDArray[Any], NDArray[Any], ND
     return quat_xyzw, translation_m, np.where(np.abs(scale - 1) < SAME, 1.0, scale)
 
 
-def _add_body(file: GlbFile, rig: Rig, person: Person) -> None:
-    """Append the skinned mesh; its node sits at the scene's root, since a skinned mesh takes no transform from a parent."""
+def _add_body(file: GlbFile, rig: Rig, person: Person) -> int:
+    """Append the skinned mesh; return its node, at the scene's root, since a skinned mesh takes no transform from a parent."""
     primitives = add_surface(file, rig, rig.vertices_m, rig.normals)
     attributes = primitives[0].attributes
     for index, (joints, weights) in enumerate(_influence_sets(rig)):
@@ -72,10 +74,11 @@ def _add_body(file: GlbFile, rig: Rig, person: Person) -> None:
     inverse_bind = np.linalg.inv(rig.bind_world)
     inverse_bind[:, 3] = [0, 0, 0, 1]
     matrices = file.add_array(np.swapaxes(inverse_bind, 1, 2).astype(np.float32))
-    file.gltf.meshes.append(pygltflib.Mesh(name=person.id, primitives=primitives))
+    file.gltf.meshes.append(pygltflib.Mesh(name=person.id, primitives=primitives, **morphed_mesh(file, rig, primitives)))
     file.gltf.skins.append(pygltflib.Skin(name=person.id, joints=list(range(len(rig.joint_names))), inverseBindMatrices=matrices))
     body = file.add_node(name=f"{person.id}_body", mesh=0, skin=0)
     file.gltf.scenes[0].nodes = [0, body]
+    return body
 
 
 def _influence_sets(rig: Rig) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:

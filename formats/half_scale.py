@@ -24,6 +24,7 @@ class HalfScale:
     """Values to write instead of the rig's and the motion's own; vertices come out the same within the rounding."""
 
     vertices_m: NDArray[np.float32]  # (V,3), rest mesh
+    growth: NDArray[np.float64]  # (V,1), what a displacement of the rest mesh, a morph target's, must grow by
     translation_m: NDArray[np.float32]  # (F,J,3)
     scale: NDArray[np.float16]  # (F,J)
 
@@ -36,10 +37,11 @@ def half_scale(rig: Rig, translation_m: NDArray[np.float32], scale: NDArray[np.f
     is constant over the clip. No scale, or 1 everywhere, changes nothing.
     """
     if scale is None or (scale == 1).all():
-        return HalfScale(rig.vertices_m, translation_m, np.ones(translation_m.shape[:2], np.float16))
+        unscaled = np.ones(translation_m.shape[:2], np.float16)
+        return HalfScale(rig.vertices_m, np.ones((len(rig.vertices_m), 1)), translation_m, unscaled)
     chain = half_chain(rig.joint_parents, translation_m, scale)
-    lost = (chain.world - chain.written).mean(axis=0)
-    return HalfScale(_corrected_mesh(rig, lost, chain.written.mean(axis=0)), chain.translation, chain.scale)
+    vertices_m, growth = _corrected_mesh(rig, (chain.world - chain.written).mean(axis=0), chain.written.mean(axis=0))
+    return HalfScale(vertices_m, growth, chain.translation, chain.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +71,13 @@ def half_chain(joint_parents: NDArray[np.integer], translation: NDArray[np.float
     return HalfChain(moved.astype(np.float32), halves, world, written)
 
 
-def _corrected_mesh(rig: Rig, lost: NDArray[np.float64], written: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the rest mesh (V,3) with each joint's lost scale (J,) given back around the joint."""
+def _corrected_mesh(
+    rig: Rig, lost: NDArray[np.float64], written: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the rest mesh (V,3) with each joint's lost scale (J,) given back around the joint, and how it grew (V,1) by that."""
     if not lost.any():
-        return rig.vertices_m
+        return rig.vertices_m, np.ones((len(rig.vertices_m), 1))
     weights = rig.skinning_matrix
-    away = rig.vertices_m * (weights @ lost)[:, None] - weights @ (lost[:, None] * rig.bind_world[:, :3, 3])
-    return np.asarray(rig.vertices_m + away / (weights @ written)[:, None], dtype=np.float32)
+    share = ((weights @ lost) / (weights @ written))[:, None]
+    around = weights @ (lost[:, None] * rig.bind_world[:, :3, 3]) / (weights @ written)[:, None]
+    return (rig.vertices_m + rig.vertices_m * share - around).astype(np.float32), 1 + share

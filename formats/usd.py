@@ -18,7 +18,7 @@ from ..errors import WriteError
 from ..files import atomic_path, why_refused
 from ..motion.frames import WorldFrame
 from ..motion.take import Take
-from .pictures import pictures_folder
+from .pictures import keep_only, pictures_folder
 
 # A frame whose time is this near to a whole time code is on it: far above float64's rounding, far below any jitter.
 _ON_A_FRAME = 1e-6
@@ -96,8 +96,8 @@ def save_layer(layer: Sdf.Layer, path: Path, pictures: Mapping[str, bytes] | Non
     """Write a layer to ``path`` as its suffix says (.usdc, .usda, .usdz); it appears whole or not at all.
 
     ``pictures`` are the files that the layer names, ``pictures/NAME`` → bytes: they are put beside it first, into a folder
-    of its own, or into its package. The layer stays in memory, so no handle on the file is left. Raises `WriteError` where
-    the disk refuses.
+    of its own in which an older stage's do not stay, or into its package. The layer stays in memory, so no handle on the
+    file is left. Raises `WriteError` where the disk refuses.
     """
     folder = pictures_folder(path)
     there = {name: f"{folder.name}/{PurePath(name).name}" for name in pictures or {}}
@@ -113,6 +113,8 @@ def save_layer(layer: Sdf.Layer, path: Path, pictures: Mapping[str, bytes] | Non
             _package(layer, temporary, path.stem, placed)
         else:
             _export(layer, temporary)
+    if path.suffix != ".usdz":
+        keep_only(path, {PurePath(name).name for name in placed})
 
 
 def _export(layer: Sdf.Layer, path: Path) -> None:

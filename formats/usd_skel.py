@@ -13,6 +13,7 @@ from ..motion.frames import WorldFrame, world_frame
 from ..motion.rig import Rig
 from ..motion.rotations import matrix_to_quat, quat_multiply
 from ..motion.take import Person, Take
+from .glb_morphs import morph_names
 from .half_scale import half_scale
 from .keeps import keeps_file
 from .looks import Look, Looks, looks_of
@@ -23,6 +24,7 @@ from .usd import author, author_turns, legal_names, new_stage, save_layer, time_
 from .usd_character import write_usd_character
 from .usd_extent import author_extent
 from .usd_looks import define_looks
+from .usd_morphs import author_weights, define_morphs
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class _Body:
     quat_xyzw: NDArray[np.float32]
     translation: NDArray[np.float32]
     scale: NDArray[np.float16]
+    morphs: NDArray[np.float32] | None  # (M,V,3)
 
 
 def write_usd_skel(take: Take, person: Person, path: Path, options: UsdSkelOptions | None = None) -> None:
@@ -61,6 +64,9 @@ def write_usd_skel(take: Take, person: Person, path: Path, options: UsdSkelOptio
     UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([animation.GetPath()])
     mesh = _define_mesh(stage, root, body, person.rig)
     _bind(mesh, skeleton, person.rig)
+    if body.morphs is not None and person.motion.morph_weights is not None:
+        define_morphs(stage, mesh, animation, morph_names(person.rig), body.morphs)
+        author_weights(animation, person.motion.morph_weights, time_codes(take))
     looks = looks_of(person.rig) or Looks((Look("skin"),), np.zeros(len(person.rig.faces), np.intp))
     pictures = define_looks(stage, root.GetPath(), mesh, looks)
     author_extent(root, skeleton, [mesh], time_codes(take))
@@ -78,10 +84,11 @@ def _in_frame(person: Person, frame: WorldFrame) -> _Body:
     rest_local[0, :3] = turn @ rest_local[0, :3]
     quat_xyzw[:, 0] = quat_multiply(matrix_to_quat(turn), quat_xyzw[:, 0])
     translation[:, 0] = translation[:, 0] @ turn.T
+    morphs = None if rig.morph_targets_m is None else rig.morph_targets_m * rounded.growth @ turn.T / frame.metres_per_unit
     return _Body(
         legal_names([person.id])[0], joint_tokens(rig), frame.change_basis(rig.bind_world), rest_local,
         (rounded.vertices_m @ turn.T / frame.metres_per_unit).astype(np.float32), (rig.normals @ turn.T).astype(np.float32),
-        same_side(quat_xyzw), translation, rounded.scale,
+        same_side(quat_xyzw), translation, rounded.scale, None if morphs is None else morphs.astype(np.float32),
     )
 
 

@@ -1,7 +1,7 @@
 """From local joint values to world transforms to vertices, for whole clips at once, and back.
 
 The meaning, exactly (docs/motion-store.md): ``T_world_joint = T_world_parent · T(translation) · R(quat) · S(scale)``,
-the parent's scale inherited; ``vertex = Σ_k w_k · T_world_joint(k) · bind_world(k)⁻¹ · rest vertex``.
+the parent's scale inherited; ``vertex = Σ_k w_k · T_world_joint(k) · bind_world(k)⁻¹ · (rest vertex + Σ_m weight_m · target_m)``.
 """
 
 from __future__ import annotations
@@ -65,21 +65,36 @@ def world_transforms(rig: Rig, quat_xyzw: Array, translation_m: Array, scale: Ar
     return local_to_world(rig.joint_parents, local_matrices(quat_xyzw, translation_m, scale))
 
 
-def skin_vertices(rig: Rig, T_world_joint: Array) -> NDArray[np.float32]:
-    """Return the skinned vertices (F,V,3) float32, metres, for world transforms (F,J,4,4): linear blend skinning."""
+def skin_vertices(rig: Rig, T_world_joint: Array, morph_weights: Array | None = None) -> NDArray[np.float32]:
+    """Return the skinned vertices (F,V,3) float32, metres, for world transforms (F,J,4,4): linear blend skinning.
+
+    ``morph_weights`` (F,M) say how much of each of the rig's targets displaces the vertices first; nothing is none of them.
+    """
     T_bind = np.linalg.inv(rig.bind_world)
     skinning = (T_world_joint @ T_bind)[..., :3, :]
     rest = np.concatenate([rig.vertices_m, np.ones((len(rig.vertices_m), 1), np.float32)], axis=1).astype(np.float64)
     blend = rig.skinning_matrix
-    vertices = np.empty((len(skinning), len(rest), 3), dtype=np.float32)
+    vertices = np.empty((len(skinning), len(rest), 3), dtype=np.float32) if morph_weights is None else _displacements(rig, morph_weights)
     for frame, matrices in enumerate(skinning):
         per_vertex = (blend @ matrices.reshape(len(matrices), 12)).reshape(-1, 3, 4)
+        if morph_weights is not None:
+            rest[:, :3] = rig.vertices_m + vertices[frame].astype(np.float64)
         vertices[frame] = np.einsum("vij,vj->vi", per_vertex, rest)
     return vertices
 
 
-def skin_chunks(rig: Rig, quat_xyzw: Array, translation_m: Array, scale: Array | None, chunk: int = 32) -> Iterator[NDArray[np.float32]]:
+def _displacements(rig: Rig, morph_weights: Array) -> NDArray[np.float32]:
+    """Return what weights (F,M) add to the vertices (F,V,3), metres: of centimetres, single precision loses nanometres."""
+    assert rig.morph_targets_m is not None, "weights are of a rig's own targets"
+    flat = morph_weights.astype(np.float32) @ rig.morph_targets_m.reshape(rig.morph_count, -1)
+    return np.asarray(flat.reshape(len(morph_weights), -1, 3))
+
+
+def skin_chunks(
+    rig: Rig, quat_xyzw: Array, translation_m: Array, scale: Array | None, morph_weights: Array | None = None, chunk: int = 32
+) -> Iterator[NDArray[np.float32]]:
     """Yield the vertices of a clip as (≤chunk,V,3) float32 blocks, in order, so that memory does not grow with length."""
     for start in range(0, len(quat_xyzw), chunk):
         part = slice(start, start + chunk)
-        yield skin_vertices(rig, world_transforms(rig, quat_xyzw[part], translation_m[part], None if scale is None else scale[part]))
+        T_world_joint = world_transforms(rig, quat_xyzw[part], translation_m[part], None if scale is None else scale[part])
+        yield skin_vertices(rig, T_world_joint, None if morph_weights is None else morph_weights[part])

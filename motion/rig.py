@@ -71,12 +71,12 @@ class Rig:
     skin_weights: NDArray[np.float32]  # (V,K), each row sums to 1
     uvs: NDArray[np.float32] | None = None  # (V,2), origin at the lower left as in OBJ and USD
     origin: Origin | None = None  # the file of somebody's own character
+    morph_targets_m: NDArray[np.float32] | None = None  # (M,V,3), what a motion's weights add to the vertices before the skin moves them
 
     def __post_init__(self) -> None:
         kinds: dict[str, Any] = {"bind_world": np.float64, "vertices_m": np.float32, "faces": np.int32, "normals": np.float32,
                                  "skin_joints": np.uint16, "skin_weights": np.float32}
-        if self.uvs is not None:
-            kinds["uvs"] = np.float32
+        kinds |= {name: np.float32 for name in ("uvs", "morph_targets_m") if getattr(self, name) is not None}
         for name, kind in kinds.items():
             object.__setattr__(self, name, _finite(getattr(self, name), kind, name))
         self._check_shapes()
@@ -94,6 +94,10 @@ class Rig:
         _check(self.skin_weights.shape == self.skin_joints.shape, "skin_weights", self.skin_weights.shape, f"{self.skin_joints.shape}")
         if self.uvs is not None:
             _check(self.uvs.shape == (vertices, 2), "uvs", self.uvs.shape, f"({vertices}, 2)")
+        if self.morph_targets_m is not None:
+            fits = self.morph_targets_m.shape[1:] == (vertices, 3) and len(self.morph_targets_m) > 0
+            _check(fits, "morph_targets_m", self.morph_targets_m.shape, f"(M, {vertices}, 3), one target or more")
+            _check(self.origin is None, "morph_targets_m", "targets", "none on somebody's own character, whose file is kept as it is")
         if self.origin is not None:
             sizes = (len(self.origin.joints), len(self.origin.points), len(self.origin.face_materials))
             _check(sizes == (joints, vertices, len(self.faces)), "origin", sizes, f"{(joints, vertices, len(self.faces))}, as the rig has")
@@ -118,6 +122,11 @@ class Rig:
     def joint_parents(self) -> NDArray[np.int32]:
         """Parents (J,) of the joints; the root has -1."""
         return self.skeleton.joint_parents
+
+    @property
+    def morph_count(self) -> int:
+        """Number of morph targets, M; mostly none."""
+        return 0 if self.morph_targets_m is None else len(self.morph_targets_m)
 
     @cached_property
     def skinning_matrix(self) -> csr_matrix:

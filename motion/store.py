@@ -35,6 +35,7 @@ _NOTHING = "found nothing, expected it as docs/motion-store.md says"
 _CHUNK_FRAMES = 256
 _MESH_CHUNK_FRAMES = 4
 _ALL = slice(None)
+_RIG_ARRAYS, _RIG_EXTRAS = ("bind_world", "vertices_m", "faces", "normals", "skin_joints", "skin_weights"), ("uvs", "morph_targets_m")
 _ORIGIN_ARRAYS = ("T_world_joint_bind", "vertex_counts", "points", "face_materials")
 
 _Part = TypeVar("_Part")
@@ -175,7 +176,7 @@ def _write_camera(group: h5py.Group, camera: Camera) -> None:
 def _write_person(group: h5py.Group, person: Person) -> None:
     group.attrs.update({"name": person.name, "source_track": person.source_track})
     motion = person.motion
-    for name in ("visible", "confidence", "local_quat_xyzw", "local_translation_m", "local_scale"):
+    for name in ("visible", "confidence", "local_quat_xyzw", "local_translation_m", "local_scale", "morph_weights"):
         array = getattr(motion, name)
         if array is not None:
             _write_array(group, name, array, _CHUNK_FRAMES)
@@ -194,7 +195,7 @@ def _write_rig(group: h5py.Group, rig: Rig) -> None:
     group.create_dataset("joint_names", data=list(rig.joint_names), dtype=h5py.string_dtype())
     for name in ("joint_parents", "rest_local"):
         group.create_dataset(name, data=getattr(rig.skeleton, name))
-    for name in ("bind_world", "vertices_m", "faces", "normals", "skin_joints", "skin_weights", "uvs"):
+    for name in (*_RIG_ARRAYS, *_RIG_EXTRAS):
         array = getattr(rig, name)
         if array is not None:
             group.create_dataset(name, data=array, compression="gzip", compression_opts=1, shuffle=True)
@@ -290,7 +291,7 @@ def _read_person(person_id: str, group: h5py.Group, frames: slice) -> Person:
     motion = Motion(
         local_quat_xyzw=_item(group, "local_quat_xyzw")[frames], local_translation_m=_item(group, "local_translation_m")[frames],
         visible=_item(group, "visible")[frames], confidence=_item(group, "confidence")[frames],
-        local_scale=group["local_scale"][frames] if "local_scale" in group else None,
+        **{name: group[name][frames] for name in ("local_scale", "morph_weights") if name in group},
     )
     frame_count = len(group["local_quat_xyzw"])
     return Person(
@@ -317,10 +318,9 @@ def _read_rig(group: h5py.Group) -> Rig:
     semantic = {name: int(index) for name, index in _item(group, "semantic").attrs.items()}
     names = tuple(str(name) for name in _item(group, "joint_names").asstr()[()])
     skeleton = Skeleton(names, _item(group, "joint_parents")[()], _item(group, "rest_local")[()], semantic)
-    arrays = {name: _item(group, name)[()] for name in ("bind_world", "vertices_m", "faces", "normals", "skin_joints", "skin_weights")}
+    arrays = {name: _item(group, name)[()] for name in _RIG_ARRAYS} | {name: group[name][()] for name in _RIG_EXTRAS if name in group}
     origin = _read_origin(group["origin"]) if "origin" in group else None
-    uvs = group["uvs"][()] if "uvs" in group else None
-    return Rig(name=str(_attribute(group, "name")), skeleton=skeleton, uvs=uvs, origin=origin, **arrays)
+    return Rig(name=str(_attribute(group, "name")), skeleton=skeleton, origin=origin, **arrays)
 
 
 def _read_origin(group: h5py.Group) -> Origin:

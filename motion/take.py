@@ -16,6 +16,7 @@ from .rig import Rig
 
 # float32 quaternions from normalised float64 are within 1e-7 of length 1; the reader of a foreign file may be coarser.
 _UNIT_TOLERANCE = 1e-4
+_NUMBERS = ("local_quat_xyzw", "local_translation_m", "confidence", "local_scale", "morph_weights")  # float32 in a motion
 
 
 def _check(condition: bool, where: str, found: object, expected: str) -> None:
@@ -65,10 +66,11 @@ class Motion:
     visible: NDArray[np.bool_]  # (F,), seen, not filled in
     confidence: NDArray[np.float32]  # (F,), 0…1
     local_scale: NDArray[np.float32] | None = None  # (F,J), uniform; nothing means 1
+    morph_weights: NDArray[np.float32] | None = None  # (F,M), 0…1, how much of each of the rig's morph targets
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "visible", np.ascontiguousarray(self.visible, dtype=np.bool_))
-        for name in ("local_quat_xyzw", "local_translation_m", "confidence", "local_scale"):
+        for name in _NUMBERS:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float32))
         self._check_shapes()
@@ -83,14 +85,20 @@ class Motion:
         for name, expected in shapes.items():
             array = getattr(self, name)
             _check(array is None or array.shape == expected, name, None if array is None else array.shape, f"{expected}")
+        weights = self.morph_weights
+        _check(weights is None or (weights.ndim == 2 and len(weights) == frames and weights.shape[1] > 0), "morph_weights",
+               None if weights is None else weights.shape, f"({frames}, M), one target or more")
 
     def _check_values(self) -> None:
-        for name in ("local_quat_xyzw", "local_translation_m", "confidence", "local_scale"):
+        for name in _NUMBERS:
             array = getattr(self, name)
             _check(array is None or bool(np.isfinite(array).all()), name, "NaN or infinity", "finite numbers")
         lengths = np.linalg.norm(self.local_quat_xyzw, axis=-1)
         _check(bool((np.abs(lengths - 1) < _UNIT_TOLERANCE).all()), "local_quat_xyzw", "a quaternion that is not unit", "unit quaternions")
         _check(self.local_scale is None or bool((self.local_scale > 0).all()), "local_scale", "zero or less", "positive scales")
+        # Formats allow others, but Blender and many engines cut weights off there.
+        within = self.morph_weights is None or bool(((self.morph_weights >= 0) & (self.morph_weights <= 1)).all())
+        _check(within, "morph_weights", "weights out of range", "weights from 0 to 1")
 
     @property
     def frame_count(self) -> int:
@@ -117,6 +125,9 @@ class Person:
         _check(bool(re.fullmatch(r"\w[\w.-]*", self.id)), "people", repr(self.id), "an id of letters, digits, _, - and .")
         moved = self.motion.local_quat_xyzw.shape
         _check(moved[1] == joints, where, moved, f"{joints} joints, as the rig has")
+        weights, targets = self.motion.morph_weights, self.rig.morph_count
+        found = 0 if weights is None else weights.shape[1]
+        _check(found == targets, f"{where}/morph_weights", f"{found} a frame", f"one for each of the rig's {targets} morph_targets_m")
         if self.vertices_m is not None:
             expected = (frames, len(self.rig.vertices_m), 3)
             _check(self.vertices_m.shape == expected, f"{where}/vertices_m", self.vertices_m.shape, f"{expected}")

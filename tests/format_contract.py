@@ -73,7 +73,8 @@ def read_in_three(file: Path, folder: Path, times_s: NDArray[np.float64], vertic
 def truth_m(person: Person) -> NDArray[np.float32]:
     """The take's own vertices (F,V,3) of a person, skinned."""
     motion = person.motion
-    return skin_vertices(person.rig, world_transforms(person.rig, motion.local_quat_xyzw, motion.local_translation_m, motion.local_scale))
+    worlds = world_transforms(person.rig, motion.local_quat_xyzw, motion.local_translation_m, motion.local_scale)
+    return skin_vertices(person.rig, worlds, motion.morph_weights)
 
 
 def largest_mm(found_m: NDArray[np.floating], truth: NDArray[np.floating]) -> float:

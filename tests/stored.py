@@ -10,12 +10,13 @@ import numpy as np
 
 from rigdrop.motion.take import Take
 
+from .morphing import with_morphs
 from .synthetic import small_take
 
 
 def full_take(frames: int = 12) -> Take:
     """A take that has everything that a take may have."""
-    take = small_take(frames=frames, fps=Fraction(30000, 1001), scale="varying", people=2, camera_moves=True)
+    take = with_morphs(small_take(frames=frames, fps=Fraction(30000, 1001), scale="varying", people=2, camera_moves=True))
     rng, first = np.random.default_rng(0), take.people[0]
     full = replace(
         first,

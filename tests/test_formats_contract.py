@@ -21,6 +21,7 @@ from rigdrop.motion.rig import with_influences
 from rigdrop.motion.take import Person, Take
 
 from .format_contract import gltf_issues, largest_mm, read_in_blender, read_in_three, truth_m
+from .morphing import with_morphs
 from .synthetic import small_take
 
 FRAMES = 12
@@ -38,6 +39,7 @@ class Case:
     take: Take
     person: Person
     path: Path
+    morphs: bool = False
 
     @property
     def limit_mm(self) -> float:
@@ -57,12 +59,20 @@ def _cases(folder):
         ("glb-baked", GlbBakedOptions(True, True), "none", 8),
         ("usd-skel", UsdSkelOptions(format="usda"), "none", 8), ("usd-skel", UsdSkelOptions(format="usdz"), "none", 8),
     ]
+    plain_skins = len(chosen)
+    chosen += [
+        ("glb-skeletal", GlbSkeletalOptions(), "constant", 8), ("glb-skeletal", GlbSkeletalOptions(influences=4), "none", 4),
+        ("glb-baked", GlbBakedOptions(), "none", 8), ("usd-skel", UsdSkelOptions(), "none", 8),
+        ("usd-skel", UsdSkelOptions(format="usdz"), "constant", 8),
+    ]
     for number, (name, options, scale, influences) in enumerate(chosen):
+        morphs = number >= plain_skins
         take = small_take(FRAMES, scale=scale, people=2, influences=7, camera_moves=True)
+        take = with_morphs(take) if morphs else take
         person = take.people[number % 2]
         path = folder / FORMATS[name].file_name(f"{number:02d}_{scale}", options)
         FORMATS[name].write(take, person, path, options)
-        yield Case(name, options, scale, influences, take, person, path)
+        yield Case(name, options, scale, influences, take, person, path, morphs)
 
 
 @pytest.fixture(scope="module")
@@ -114,15 +124,16 @@ def test_blender_shows_somebody_who_does_not_move_in_their_pose_and_not_at_rest(
     held = {name: np.repeat(getattr(person.motion, name)[4:5], frames, axis=0)
             for name in ("local_quat_xyzw", "local_translation_m", "visible", "confidence")}
     person = replace(person, motion=replace(person.motion, **held))
-    take = replace(moving, times_s=moving.times_s[:frames], people=[person])
+    plain = replace(moving, times_s=moving.times_s[:frames], people=[person])
     files = {}
-    for name, offered in FORMATS.items():
-        files[name] = tmp_path / f"still{offered.suffix}"
-        offered.write(take, person, files[name], None)
-        assert offered.verify(take, person, files[name], None).broken_rules == (), name
-    views = read_in_blender(list(files.values()), tmp_path, frames, blender_python)
-    for name, file in files.items():
-        assert largest_mm(views[file].vertices_m, truth_m(person)) < LIMITS_MM[name], name
+    for kind, take in (("skin", plain), ("morphs", with_morphs(plain, held=True))):
+        for name, offered in FORMATS.items():
+            files[kind, name] = tmp_path / f"{kind}{offered.suffix}", truth_m(take.people[0])
+            offered.write(take, take.people[0], files[kind, name][0], None)
+            assert offered.verify(take, take.people[0], files[kind, name][0], None).broken_rules == (), (kind, name)
+    views = read_in_blender([file for file, _ in files.values()], tmp_path, frames, blender_python)
+    for (kind, name), (file, truth) in files.items():
+        assert largest_mm(views[file].vertices_m, truth) < LIMITS_MM[name], (kind, name)
 
 
 def test_khronos_validator_finds_nothing(cases, node_modules):
@@ -132,7 +143,7 @@ def test_khronos_validator_finds_nothing(cases, node_modules):
 
 def test_three_agrees_on_four_influences_and_on_morphs(cases, tmp_path, node_modules):
     read = [case for case in cases if case.influences == 4 or case.format == "glb-baked"]
-    assert len(read) == 5
+    assert len(read) == 7
     for case in read:
         times_s = (case.take.times_s - case.take.times_s[0]).astype(np.float32).astype(np.float64)
         found = read_in_three(case.path, tmp_path, times_s, len(case.person.rig.vertices_m), node_modules)

@@ -68,10 +68,20 @@ def _sized_at_rest(rig, local_scale):
     return skin_vertices(rig, worlds[None])
 
 
+def test_at_rest_a_displacement_of_the_mesh_is_exact_too():
+    person = small_take(frames=1, scale="constant").people[0]
+    rig, scale = person.rig, person.motion.local_scale
+    rounded = half_scale(rig, person.motion.local_translation_m, scale)
+    displaced_m = np.random.default_rng(2).normal(0, 0.05, rig.vertices_m.shape)
+    exact_m = _sized_at_rest(replace(rig, vertices_m=rig.vertices_m + displaced_m), scale[0])
+    written = replace(rig, vertices_m=rounded.vertices_m + displaced_m * rounded.growth)
+    np.testing.assert_allclose(_sized_at_rest(written, rounded.scale[0]), exact_m, atol=4e-7)
+
+
 @pytest.mark.parametrize("scale", [None, "ones"])
 def test_without_scale_nothing_changes(scale):
     person = small_take().people[0]
     ones = np.ones(person.motion.local_translation_m.shape[:2], np.float32)
     rounded = half_scale(person.rig, person.motion.local_translation_m, ones if scale else None)
     assert rounded.vertices_m is person.rig.vertices_m and rounded.translation_m is person.motion.local_translation_m
-    assert (rounded.scale == 1).all()
+    assert (rounded.scale == 1).all() and (rounded.growth == 1).all()

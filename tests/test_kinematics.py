@@ -18,6 +18,7 @@ from rigdrop.motion.kinematics import (
 )
 from rigdrop.motion.take import Motion, Person
 
+from .morphing import with_morphs
 from .synthetic import small_take
 
 
@@ -41,7 +42,10 @@ def _loop_vertices(person: Person, world: np.ndarray) -> np.ndarray:
     vertices = np.zeros((len(world), len(rig.vertices_m), 3))
     for frame in range(len(world)):
         skinning = [world[frame, joint] @ np.linalg.inv(rig.bind_world[joint]) for joint in range(world.shape[1])]
-        for vertex, rest in enumerate(rig.vertices_m):
+        for vertex, still in enumerate(rig.vertices_m):
+            rest = still.astype(np.float64)
+            for morph in range(rig.morph_count):
+                rest = rest + float(person.motion.morph_weights[frame, morph]) * rig.morph_targets_m[morph, vertex]
             for joint, weight in zip(rig.skin_joints[vertex], rig.skin_weights[vertex], strict=True):
                 vertices[frame, vertex] += weight * (skinning[joint] @ [*rest, 1.0])[:3]
     return vertices
@@ -64,6 +68,14 @@ def test_joints_and_vertices_are_those_of_the_loop(scale, influences):
     assert np.abs(vertices - _loop_vertices(person, expected)).max() < 2e-6
 
 
+def test_morphs_displace_what_the_joints_move_then():
+    person = with_morphs(small_take(frames=4, scale="varying")).people[0]
+    world = _loop_world(person)
+    vertices = skin_vertices(person.rig, world, person.motion.morph_weights)
+    assert np.abs(vertices - _loop_vertices(person, world)).max() < 2e-6
+    assert np.abs(vertices - skin_vertices(person.rig, world)).max() > 0.01
+
+
 def test_the_bind_pose_leaves_the_mesh_as_it_is():
     rig = small_take().people[0].rig
     # float32 vertices of two metres' height: half an ulp is 1e-7.
@@ -76,6 +88,14 @@ def test_chunks_are_the_whole_in_order(chunk):
     blocks = list(skin_chunks(person.rig, *_local(person.motion), chunk=chunk))
     assert [len(block) for block in blocks[:-1]] == [chunk] * (len(blocks) - 1)
     assert np.array_equal(np.concatenate(blocks), skin_vertices(person.rig, world_transforms(person.rig, *_local(person.motion))))
+
+
+def test_chunks_of_morphs_are_the_whole_too():
+    person = with_morphs(small_take(frames=12)).people[0]
+    weights, world = person.motion.morph_weights, world_transforms(person.rig, *_local(person.motion))
+    blocks = np.concatenate(list(skin_chunks(person.rig, *_local(person.motion), weights, chunk=5)))
+    # How many frames are blended at once changes how float32 sums are rounded.
+    assert np.abs(blocks - skin_vertices(person.rig, world, weights)).max() < 5e-7
 
 
 def test_world_and_local_are_inverse_to_each_other():

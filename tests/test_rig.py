@@ -68,6 +68,9 @@ def _with(array: np.ndarray, index: tuple[int, ...], value: float) -> np.ndarray
         ("vertices_m", lambda rig: _with(rig.vertices_m, (0, 0), np.inf), "finite"),
         ("uvs", lambda rig: rig.uvs[:-1], "122, 2"),
         ("uvs", lambda rig: rig.uvs * np.nan, "finite"),
+        ("morph_targets_m", lambda rig: np.zeros((3, 121, 3)), r"\(M, 122, 3\)"),
+        ("morph_targets_m", lambda rig: np.zeros((0, 122, 3)), "one target or more"),
+        ("morph_targets_m", lambda rig: np.full((1, 122, 3), np.nan), "finite"),
     ],
 )
 def test_a_rig_that_can_not_be_is_refused(rig, field, broken, says):
@@ -81,6 +84,7 @@ def test_arrays_take_the_stores_types_and_lie_in_one_piece(rig):
         vertices_m=rig.vertices_m.astype(np.float64),
         faces=np.asfortranarray(rig.faces, dtype=np.int64),
         skin_joints=rig.skin_joints.tolist(),
+        morph_targets_m=np.zeros((2, 122, 3)),
     )
     arrays = [field.name for field in fields(loose) if field.name not in ("name", "skeleton", "origin")]
     kinds = {name: np.asarray(getattr(loose, name)).dtype for name in arrays}
@@ -92,7 +96,9 @@ def test_arrays_take_the_stores_types_and_lie_in_one_piece(rig):
         "skin_joints": np.uint16,
         "skin_weights": np.float32,
         "uvs": np.float32,
+        "morph_targets_m": np.float32,
     }
+    assert (loose.morph_count, rig.morph_count) == (2, 0)
     assert loose.faces.flags.c_contiguous
 
 

@@ -33,10 +33,10 @@ def _assert_same_person(left: Person, right: Person, frames: slice = slice(None)
     assert (left.id, left.name, left.source_track, left.rig.name) == (right.id, right.name, right.source_track, right.rig.name)
     assert left.rig.joint_names == right.rig.joint_names
     assert left.rig.skeleton.semantic == right.rig.skeleton.semantic
-    for name in ("joint_parents", "bind_world", "vertices_m", "faces", "normals", "skin_joints", "skin_weights", "uvs"):
+    for name in ("joint_parents", "bind_world", "vertices_m", "faces", "normals", "skin_joints", "skin_weights", "uvs", "morph_targets_m"):
         assert np.array_equal(getattr(left.rig, name), getattr(right.rig, name)), name
     assert np.array_equal(left.rig.skeleton.rest_local, right.rig.skeleton.rest_local)
-    for name in ("local_quat_xyzw", "local_translation_m", "local_scale", "visible", "confidence"):
+    for name in ("local_quat_xyzw", "local_translation_m", "local_scale", "morph_weights", "visible", "confidence"):
         expected = getattr(right.motion, name)
         assert expected is None or np.array_equal(getattr(left.motion, name), expected[frames]), name
     assert (left.vertices_m is None) == (right.vertices_m is None)

@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
-from rigdrop.motion.kinematics import skin_vertices, world_transforms
 from rigdrop.motion.store import write_take
 
+from .format_contract import truth_m
+from .morphing import with_morphs
 from .stored import full_take
 from .synthetic import small_take
 
@@ -67,6 +68,7 @@ def test_types_and_chunks_are_those_of_the_page(tmp_path):
         "local_quat_xyzw": (np.float32, (300, 7, 4), (256, 7, 4)),
         "local_translation_m": (np.float32, (300, 7, 3), (256, 7, 3)),
         "local_scale": (np.float32, (300, 7), (256, 7)),
+        "morph_weights": (np.float32, (300, 3), (256, 3)),
         "vertices_m": (np.float32, (300, 122, 3), (4, 122, 3)),
     }
     assert rig == {
@@ -77,23 +79,22 @@ def test_types_and_chunks_are_those_of_the_page(tmp_path):
         "faces": np.int32,
         "normals": np.float32,
         "uvs": np.float32,
+        "morph_targets_m": np.float32,
         "skin_joints": np.uint16,
         "skin_weights": np.float32,
     }
 
 
-@pytest.mark.parametrize("scale", ["none", "varying"])
-def test_the_pages_reader_gives_our_vertices(tmp_path, root, scale):
+@pytest.mark.parametrize(("scale", "morphs"), [("none", 0), ("varying", 0), ("varying", 3)])
+def test_the_pages_reader_gives_our_vertices(tmp_path, root, scale, morphs):
     take = small_take(frames=9, scale=scale, people=2, influences=5)
+    take = with_morphs(take, morphs) if morphs else take
     write_take(tmp_path / "take.h5", take)
     (code,) = re.findall(r"```python\n(.*?)```", _page(root), flags=re.DOTALL)
     reader: dict = {}
     exec(compile(code, "motion-store.md", "exec"), reader)
     for person in take.people:
-        motion = person.motion
-        ours = skin_vertices(
-            person.rig, world_transforms(person.rig, motion.local_quat_xyzw, motion.local_translation_m, motion.local_scale)
-        )
+        ours = truth_m(person)
         # Both in double precision from the same float32 numbers; ours is then rounded to float32, half an ulp at 4 m.
         assert np.abs(reader["vertices"](tmp_path / "take.h5", person.id) - ours).max() < 5e-7
         assert np.abs(reader["vertices"](tmp_path / "take.h5", person.id, slice(4, 6)) - ours[4:6]).max() < 5e-7

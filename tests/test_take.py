@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from rigdrop.errors import ReadError
 from rigdrop.motion.take import Camera, Motion
 
+from .morphing import with_morphs
 from .synthetic import small_take
 
 
@@ -40,6 +41,11 @@ def _nan_at_the_end(array: np.ndarray) -> np.ndarray:
         ("local_scale", lambda motion: np.ones(6), r"\(6, 7\)"),
         ("local_scale", lambda motion: np.zeros((6, 7)), "positive"),
         ("local_scale", lambda motion: np.full((6, 7), np.inf), "finite"),
+        ("morph_weights", lambda motion: np.ones((5, 2)), r"\(6, M\)"),
+        ("morph_weights", lambda motion: np.ones((6, 0)), "one target or more"),
+        ("morph_weights", lambda motion: np.full((6, 2), np.nan), "finite"),
+        ("morph_weights", lambda motion: np.full((6, 2), -0.01), "from 0 to 1"),
+        ("morph_weights", lambda motion: np.full((6, 2), 1.01), "from 0 to 1"),
     ],
 )
 def test_a_motion_that_can_not_be_is_refused(take, field, broken, says):
@@ -74,6 +80,13 @@ def test_a_motion_takes_the_stores_types(take):
 def test_a_person_that_does_not_fit_together_is_refused(take, changed, says):
     with pytest.raises(ReadError, match=says):
         replace(take.people[0], **changed)
+
+
+def test_morph_weights_go_with_the_rigs_targets(take):
+    person = with_morphs(take, 3).people[0]
+    for changed in ({"rig": take.people[0].rig}, {"motion": take.people[0].motion}, {"motion": with_morphs(take, 2).people[0].motion}):
+        with pytest.raises(ReadError, match=r"people/person_01/morph_weights: found \d a frame, expected one for each of the rig's \d"):
+            replace(person, **changed)
 
 
 def test_a_motion_of_another_rig_is_refused(take):

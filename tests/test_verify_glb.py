@@ -7,6 +7,7 @@ from rigdrop.formats.glb_baked import write_glb_baked
 from rigdrop.formats.glb_skeletal import write_glb_skeletal
 from rigdrop.formats.verify.glb import verify_glb_baked, verify_glb_skeletal
 
+from .morphing import with_morphs
 from .synthetic import small_take
 from .tampering import channel, elements, tampered_glb
 
@@ -163,3 +164,41 @@ def test_a_part_of_the_frames_can_be_asked_for(skeletal):
 
 def test_a_baked_file_is_no_skeletal_one(baked):
     assert "skins: found none, expected a skinned mesh" in verify_glb_skeletal(TAKE, PERSON, baked).broken_rules
+
+
+MORPHED = with_morphs(TAKE)
+
+
+def _lose_a_target(content, binary):
+    content["meshes"][0]["primitives"][0]["targets"].pop()
+
+
+def _lose_the_names(content, binary):
+    del content["meshes"][0]["extras"]
+
+
+def _raise_a_weight(content, binary):
+    elements(content, binary, channel(content, "weights")["output"])[7] = 1.5
+
+
+def _lose_a_key(content, binary):
+    content["accessors"][channel(content, "weights")["output"]]["count"] -= 3
+
+
+@pytest.mark.parametrize(("fault", "says"), [
+    (_lose_a_target, "targets: found 2, expected the rig's 3"),
+    (_lose_the_names, "expected weights and extras.targetNames of 3 targets"),
+    (_raise_a_weight, "weights: found 36 numbers at 12 keys, expected 3 from 0 to 1 at each"),
+    (_lose_a_key, "weights: found 33 numbers at 12 keys"),
+])
+def test_a_fault_of_a_skins_morphs_is_named(tmp_path, fault, says):
+    write_glb_skeletal(MORPHED, MORPHED.people[0], tmp_path / "a.glb")
+    assert verify_glb_skeletal(MORPHED, MORPHED.people[0], tmp_path / "a.glb").ok
+    report = verify_glb_skeletal(MORPHED, MORPHED.people[0], tampered_glb(tmp_path / "a.glb", tmp_path / "b.glb", fault))
+    assert any(says in rule for rule in report.broken_rules), report.broken_rules
+
+
+def test_a_file_without_the_rigs_morphs_is_named_and_measured(skeletal):
+    report = verify_glb_skeletal(MORPHED, MORPHED.people[0], skeletal)
+    # Three targets of 1 cm in each axis, half on: about a centimetre.
+    assert "targets: found 0, expected the rig's 3" in report.broken_rules and 5 < report.mean_mm < 100

@@ -7,6 +7,7 @@ from pxr import Sdf, Usd, UsdGeom, UsdSkel, Vt
 from rigdrop.formats.usd_skel import write_usd_skel
 from rigdrop.formats.verify.usd import named_person, verify_usd_skel
 
+from .morphing import with_morphs
 from .synthetic import small_take
 
 TAKE = small_take(scale="varying")
@@ -20,13 +21,13 @@ def whole(tmp_path_factory):
     return path
 
 
-def _verified(whole, tmp_path, change):
+def _verified(whole, tmp_path, change, take=TAKE):
     stage = Usd.Stage.Open(str(whole))
     layer = Sdf.Layer.CreateAnonymous(".usda")
     layer.TransferContent(stage.GetRootLayer())
     change(Usd.Stage.Open(layer))
     layer.Export(str(tmp_path / "b.usdc"))
-    return verify_usd_skel(TAKE, PERSON, tmp_path / "b.usdc")
+    return verify_usd_skel(take, take.people[0], tmp_path / "b.usdc")
 
 
 def _skeleton(stage):
@@ -117,3 +118,32 @@ def test_a_file_that_is_no_stage_is_a_broken_rule(tmp_path):
 
 def test_a_stage_names_its_person(whole):
     assert named_person(whole) == "person_01"
+
+
+MORPHED = with_morphs(TAKE)
+
+
+def _weights(stage):
+    return _animation(stage).GetBlendShapeWeightsAttr()
+
+
+@pytest.mark.parametrize(("fault", "says"), [
+    (lambda stage: stage.RemovePrim("/person_01/body/morph_02"), "a blend shape that has not an offset for each point"),
+    (lambda stage: UsdSkel.BindingAPI(_mesh(stage)).GetBlendShapesAttr().Set(["morph_01"]), "found 1 names and 3 targets"),
+    (lambda stage: _animation(stage).GetBlendShapesAttr().Set(["morph_02", "morph_01", "morph_03"]), "not the mesh's, in the same order"),
+    (lambda stage: _weights(stage).ClearAtTime(5), "blendShapeWeights have 11 samples that are not the take's 12 frames"),
+    (lambda stage: _weights(stage).Set([0.5, 0.5], 5), "expected 3 blendShapeWeights from 0 to 1"),
+    (lambda stage: _weights(stage).Set([0.5, 0.5, 2.0], 5), "expected 3 blendShapeWeights from 0 to 1"),
+    (lambda stage: _weights(stage).Clear(), "blendShapeWeights have 0 samples"),
+], ids=range(7))
+def test_a_fault_of_blend_shapes_is_named(tmp_path, fault, says):
+    write_usd_skel(MORPHED, MORPHED.people[0], tmp_path / "a.usdc")
+    assert verify_usd_skel(MORPHED, MORPHED.people[0], tmp_path / "a.usdc").ok
+    report = _verified(tmp_path / "a.usdc", tmp_path, fault, MORPHED)
+    assert any(says in rule for rule in report.broken_rules), report.broken_rules
+
+
+def test_a_stage_without_the_rigs_morphs_is_named_and_measured(whole, tmp_path):
+    report = _verified(whole, tmp_path, lambda stage: None, MORPHED)
+    # Three targets of 1 cm in each axis, half on: about a centimetre.
+    assert "expected the rig's 3 of each" in " ".join(report.broken_rules) and 5 < report.mean_mm < 100

@@ -27,7 +27,7 @@ class MhrMorphs:
     """K morph targets in the bind pose, their weights over F frames, and how far the skin is from MHR's own mesh."""
 
     targets_m: NDArray[np.float32]  # (K,V,3), displacements at a weight of 1
-    weights: NDArray[np.float32]  # (F,K), each target's from -1 to 1
+    weights: NDArray[np.float32]  # (F,K), each target's from 0 to 1
     before_mm: dict[str, float]  # mean, median, p95 and max, skin alone
     after_mm: dict[str, float]  # with the targets
 
@@ -45,12 +45,29 @@ def correction_morphs(correctives: MhrCorrectives, performance: Performance, mos
     directions = _directions(correctives, performance, most)  # (K,3V), orthonormal
     of_hidden = np.asarray(correctives.basis @ directions.T)
     starts = range(0, performance.frame_count, _BLOCK_FRAMES)
-    weights = np.concatenate([correctives.activations(performance.quat_xyzw[start:start + _BLOCK_FRAMES]) @ of_hidden for start in starts])
-    largest = np.abs(weights).max(axis=0)
+    shares = np.concatenate([correctives.activations(performance.quat_xyzw[start:start + _BLOCK_FRAMES]) @ of_hidden for start in starts])
+    directions, shares = _from_zero_up(directions, shares, most)
+    largest = shares.max(axis=0)
     targets = (directions * largest[:, None]).reshape(len(largest), -1, 3)
-    told = np.linalg.norm(targets, axis=-1).max(axis=1) > _LEAST_M
-    targets, weights = targets[told].astype(np.float32), (weights[:, told] / largest[told]).astype(np.float32)
+    told = np.linalg.norm(targets, axis=-1).max(axis=1, initial=0.0) > _LEAST_M
+    targets, weights = targets[told].astype(np.float32), (shares[:, told] / largest[told]).astype(np.float32)
     return MhrMorphs(targets, weights, *_errors(correctives, performance, targets, weights))
+
+
+def _from_zero_up(directions: Floats, shares: Floats, most: int) -> tuple[Floats, Floats]:
+    """Turn shares (F,K) of directions (K,3V) into such that are never negative: Blender and engines cut weights off at 0.
+
+    One more direction, against all others at once, takes the place of the last of ``most``: what is lacking most at a
+    frame is added to every share, and that much of it takes it back.
+    """
+    turned = np.where(shares.sum(axis=0) < 0, -1.0, 1.0)
+    directions, shares = directions * turned[:, None], shares * turned
+    # Shares of a millionth of a displacement are rounding, on either side of 0.
+    if (shares >= -_LEAST_M).all():
+        return directions, np.maximum(shares, 0.0)
+    directions, shares = directions[:most - 1], shares[:, :most - 1]
+    lacking = np.maximum(-shares.min(axis=1, initial=0.0), 0.0)[:, None]
+    return np.concatenate([directions, -directions.sum(axis=0, keepdims=True)]), np.concatenate([shares + lacking, lacking], axis=1)
 
 
 def _directions(correctives: MhrCorrectives, performance: Performance, most: int) -> Floats:

@@ -11,7 +11,7 @@ from ...motion.take import Person, Take
 from .glb_character import CharacterScene, open_character
 from .glb_document import read_glb
 from .glb_evaluate import GlbScene
-from .glb_rules import clock_rules, document_rules, morph_rules, motion_rules, safely, skin_rules, surface_rules
+from .glb_rules import clock_rules, document_rules, morph_rules, motion_rules, safely, skin_rules, surface_rules, target_rules
 from .report import ErrorMeter, VerifyReport
 from .truth import DEFAULT_FRAMES, blocks, chosen_frames, stored_vertices
 
@@ -26,7 +26,7 @@ def verify_glb_skeletal(take: Take, person: Person, path: Path, options: object 
     if scene and "skin" not in scene.nodes[scene.mesh_node]:
         scene, rules = None, ["skins: found none, expected a skinned mesh"]
     if scene:
-        rules += list(safely([skin_rules(scene, person), motion_rules(scene)]))
+        rules += list(safely([skin_rules(scene, person), target_rules(scene, person), motion_rules(scene)]))
     return _compare(take, person, path, scene, rules, most)
 
 

@@ -138,23 +138,48 @@ class GlbScene:
 
     def vertices(self, times_s: Floats) -> Floats:
         """Return the mesh's vertices (T,V,3) at ``times_s`` in the scene, metres."""
-        worlds = self.worlds(times_s)
+        worlds, morphs = self.worlds(times_s), bool(self.primitive.get("targets"))
         if "skin" in self.nodes[self.mesh_node]:
-            return self.skinned(worlds)
+            return self._morphed_and_skinned(times_s, worlds) if morphs else self.skinned(worlds)
         morphed = self._morphed(times_s)
         matrix = worlds[:, self.mesh_node]
         return morphed @ np.swapaxes(matrix[:, :3, :3], 1, 2) + matrix[:, None, :3, 3]
 
     def skinned(self, worlds: Floats) -> Floats:
         """Return the mesh's vertices (T,V,3) where its skin's joints are at ``worlds`` (T,N,4,4)."""
-        skin = self.document.items("skins")[self.nodes[self.mesh_node]["skin"]]
-        joint_matrices = worlds[:, skin["joints"]]
-        if "inverseBindMatrices" in skin:
-            joint_matrices = joint_matrices @ self.document.accessor(skin["inverseBindMatrices"])[:len(skin["joints"])].astype(np.float64)
+        joint_matrices = self._joint_matrices(worlds)
         times, joints = joint_matrices.shape[:2]
         # One product for all frames: rows of w·(x, y, z, 1) for each influence against the joints' columns.
         columns = joint_matrices[:, :, :3].transpose(1, 3, 0, 2).reshape(joints * 4, times * 3)
         return np.asarray((self._weighted_vertices @ columns).reshape(-1, times, 3).transpose(1, 0, 2), dtype=np.float64)
+
+    def _morphed_and_skinned(self, times_s: Floats, worlds: Floats) -> Floats:
+        """Vertices (T,V,3) that weights displace before joints move them: the skin of what doesn't change, and of what is added."""
+        vertices, blend = self.skinned(worlds), self._weight_matrix
+        added = self.weights(times_s) @ self._targets.reshape(len(self._targets), -1)
+        for time, matrices in enumerate(self._joint_matrices(worlds)):
+            turns = (blend @ matrices[:, :3, :3].reshape(-1, 9)).reshape(-1, 3, 3)
+            vertices[time] += np.einsum("vij,vj->vi", turns, added[time].reshape(-1, 3))
+        return vertices
+
+    @cached_property
+    def _targets(self) -> Floats:
+        """The morph targets (M,V,3) of the first primitive."""
+        return np.stack([self.document.accessor(target["POSITION"]) for target in self.primitive["targets"]]).astype(np.float64)
+
+    @cached_property
+    def _weight_matrix(self) -> csr_matrix:
+        joints, weights = self.influences
+        rows = np.repeat(np.arange(len(joints)), joints.shape[1])
+        return csr_matrix((weights.ravel(), (rows, joints.ravel())), shape=(len(joints), self._joint_count))
+
+    def _joint_matrices(self, worlds: Floats) -> Floats:
+        """What the skin's joints do to a vertex that follows them wholly (T,J,4,4)."""
+        skin = self.document.items("skins")[self.nodes[self.mesh_node]["skin"]]
+        joint_matrices = worlds[:, skin["joints"]]
+        if "inverseBindMatrices" in skin:
+            joint_matrices = joint_matrices @ self.document.accessor(skin["inverseBindMatrices"])[:len(skin["joints"])].astype(np.float64)
+        return np.asarray(joint_matrices)
 
     @cached_property
     def _weighted_vertices(self) -> csr_matrix:
@@ -164,8 +189,11 @@ class GlbScene:
         values = weights[:, :, None] * points[:, None, :]
         columns = joints[:, :, None] * 4 + np.arange(4)
         rows = np.broadcast_to(np.arange(len(points))[:, None, None], columns.shape)
-        joint_count = len(self.document.items("skins")[self.nodes[self.mesh_node]["skin"]]["joints"])
-        return csr_matrix((values.ravel(), (rows.ravel(), columns.ravel())), shape=(len(points), joint_count * 4))
+        return csr_matrix((values.ravel(), (rows.ravel(), columns.ravel())), shape=(len(points), self._joint_count * 4))
+
+    @property
+    def _joint_count(self) -> int:
+        return len(self.document.items("skins")[self.nodes[self.mesh_node]["skin"]]["joints"])
 
     @cached_property
     def influences(self) -> tuple[NDArray[np.intp], Floats]:

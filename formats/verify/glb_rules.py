@@ -85,6 +85,7 @@ def clock_rules(scene: GlbScene, take: Take) -> Iterator[str]:
             yield f"nodes[{node}].{path}: found {sampler['interpolation']}, expected LINEAR"
         longest = keys_s if len(keys_s) > len(longest) else longest
         values = scene.document.accessor(sampler["output"])
+        values = values.reshape(len(keys_s), -1)  # a mesh's weights lie one after the other, so many a key
         moves |= bool((values != values[0]).any())
     still = not scene.channels and take.frame_count == 1
     if not moves:
@@ -146,6 +147,23 @@ def motion_rules(scene: GlbScene) -> Iterator[str]:
             yield f"nodes[{node}].rotation: a quaternion changes its sign between two frames, so the joint turns the long way"
         if path == "scale" and np.ptp(values, axis=1).max() > _GRAIN:
             yield f"nodes[{node}].scale: found a scale that is not uniform"
+
+
+def target_rules(scene: GlbScene, person: Person) -> Iterator[str]:
+    """Check that a skinned mesh has the rig's morph targets, each with a name, and weights from 0 to 1 at each key."""
+    count, mesh = person.rig.morph_count, scene.document.items("meshes")[0]
+    targets = len(scene.primitive.get("targets", []))
+    if targets != count:
+        yield f"targets: found {targets}, expected the rig's {count}"
+        return
+    if not count:
+        return
+    if len(mesh.get("weights", [])) != count or len(mesh.get("extras", {}).get("targetNames", [])) != count:
+        yield f"meshes[0]: expected weights and extras.targetNames of {count} targets"
+    sampler = scene.channels[(scene.mesh_node, "weights")]
+    weights, keys = scene.document.accessor(sampler["output"]), scene.document.accessor(sampler["input"])
+    if len(weights) != len(keys) * count or not ((weights >= 0) & (weights <= 1)).all():
+        yield f"weights: found {len(weights)} numbers at {len(keys)} keys, expected {count} from 0 to 1 at each"
 
 
 def morph_rules(scene: GlbScene, take: Take) -> Iterator[str]:

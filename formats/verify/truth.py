@@ -33,4 +33,4 @@ def stored_vertices(person: Person, frames: NDArray[np.intp]) -> NDArray[np.floa
     motion = person.motion
     scale = None if motion.local_scale is None else motion.local_scale[frames]
     worlds = world_transforms(person.rig, motion.local_quat_xyzw[frames], motion.local_translation_m[frames], scale)
-    return skin_vertices(person.rig, worlds)
+    return skin_vertices(person.rig, worlds, None if motion.morph_weights is None else motion.morph_weights[frames])

@@ -68,16 +68,37 @@ class _SkinnedBody:
         self._cache.Populate(root, Usd.PrimDefaultPredicate)
         self._pose = self._cache.GetSkelQuery(self._skeleton)
         self._skin = self._cache.GetSkinningQuery(self._mesh.GetPrim())
+        self._shapes = _Shapes(self._pose, self._skin, self._mesh) if self._skin.HasBlendShapes() else None
         self._to_metres = _to_rigdrop(stage)
 
     def vertices_m(self, code: float) -> NDArray[np.float64]:
         """Vertices (V,3) at a time code, in metres with +Y up."""
         points = Vt.Vec3fArray(self._mesh.GetPointsAttr().Get(code))
+        if self._shapes is not None:
+            self._shapes.displace(points, code)
         if not self._skin.ComputeSkinnedPoints(self._pose.ComputeSkinningTransforms(code), points, code):
             raise ValueError("USD finds no skinning on the mesh")
         world = np.array(UsdGeom.XformCache(code).GetLocalToWorldTransform(self._skeleton.GetPrim()), dtype=np.float64)
         in_world = np.array(points, dtype=np.float64) @ world[:3, :3] + world[3, :3]
         return np.asarray(in_world @ self._to_metres.T)
+
+
+class _Shapes:
+    """The blend shapes of a mesh, as USD itself applies them before it skins."""
+
+    def __init__(self, pose: UsdSkel.SkeletonQuery, skin: UsdSkel.SkinningQuery, mesh: UsdGeom.Imageable) -> None:
+        self._weights, self._mapper = pose.GetAnimQuery(), skin.GetBlendShapeMapper()
+        self._query = UsdSkel.BlendShapeQuery(UsdSkel.BindingAPI(mesh.GetPrim()))
+        self._points, self._offsets = self._query.ComputeBlendShapePointIndices(), self._query.ComputeSubShapePointOffsets()
+
+    def displace(self, points: Vt.Vec3fArray, code: float) -> None:
+        """Move the points, in place, as the weights of a time code say. Raises ValueError where USD can't."""
+        said = self._weights.ComputeBlendShapeWeights(code)
+        weights = None if said is None or self._mapper is None else self._mapper.Remap(Vt.FloatArray(said))
+        if weights is None:
+            raise ValueError("USD finds no weights for the mesh's blend shapes")
+        if not self._query.ComputeDeformedPoints(*self._query.ComputeSubShapeWeights(weights), self._points, self._offsets, points):
+            raise ValueError("USD can't apply the mesh's blend shapes")
 
 
 def _only(stage: Usd.Stage, schema: type) -> UsdGeom.Imageable:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from pxr import Usd, UsdGeom, UsdSkel
+from pxr import Usd, UsdGeom, UsdSkel, Vt
 
 from ...motion.take import Person, Take
 
@@ -29,6 +29,7 @@ def usd_rules(stage: Usd.Stage, take: Take, person: Person) -> Iterator[str]:
     yield from _skeleton_rules(skeleton, person)
     yield from animation_rules(skeleton, animation, stage, take)
     yield from _mesh_rules(mesh, skeleton, person)
+    yield from _morph_rules(mesh, animation, stage, take, person)
     yield from _extent_rules([UsdGeom.Boundable(root), UsdGeom.Boundable(mesh)], stage, take)
 
 
@@ -126,6 +127,34 @@ def _mesh_rules(mesh: UsdGeom.Mesh, skeleton: UsdSkel.Skeleton, person: Person) 
     joints = np.array(indices.Get())
     if np.abs(sums - 1).max() > _GRAIN or joints.min() < 0 or joints.max() >= len(rig.joint_names):
         yield "mesh: expected joints of the skeleton, and weights that sum to 1"
+
+
+def _morph_rules(mesh: UsdGeom.Mesh, animation: UsdSkel.Animation, stage: Usd.Stage, take: Take, person: Person) -> Iterator[str]:
+    """Check that each of the rig's targets is a blend shape of the mesh with an offset a point, and a weight at each frame."""
+    rig, binding = person.rig, UsdSkel.BindingAPI(mesh.GetPrim())
+    names = list(binding.GetBlendShapesAttr().Get() or [])
+    paths = binding.GetBlendShapeTargetsRel().GetTargets()
+    if (len(names), len(paths)) != (rig.morph_count, rig.morph_count):
+        yield f"mesh: found {len(names)} names and {len(paths)} targets of blend shapes, expected the rig's {rig.morph_count} of each"
+        return
+    shapes = [UsdSkel.BlendShape(stage.GetPrimAtPath(path)) for path in paths]
+    if any(not shape or len(shape.GetOffsetsAttr().Get() or []) != len(rig.vertices_m) for shape in shapes):
+        yield "mesh: found a blend shape that has not an offset for each point"
+    if not names:
+        return
+    weights, codes = animation.GetBlendShapeWeightsAttr(), stage_codes(stage, take)
+    samples = weights.GetTimeSamples()
+    if list(animation.GetBlendShapesAttr().Get() or []) != names:
+        yield "animation: its blend shapes are not the mesh's, in the same order"
+    if len(samples) != len(codes) or np.abs(samples - codes).max() > 1e-3:
+        yield f"animation: blendShapeWeights have {len(samples)} samples that are not the take's {len(codes)} frames"
+    elif any(not _sound(weights.Get(code), len(names)) for code in samples):
+        yield f"animation: expected {len(names)} blendShapeWeights from 0 to 1 at each frame"
+
+
+def _sound(weights: Vt.FloatArray, count: int) -> bool:
+    values = np.array(weights)
+    return len(values) == count and bool(((values >= 0) & (values <= 1)).all())
 
 
 def _extent_rules(boundables: list[UsdGeom.Boundable], stage: Usd.Stage, take: Take) -> Iterator[str]:
