@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .files import write_text
+from .formats.pictures import pictures_folder
 from .formats.verify.report import VerifyReport
 from .motion.kinematics import world_transforms
 from .motion.metrics import bone_drift, foot_slide_mm_f, jitter_10m_s3, likely_contact
@@ -104,16 +105,28 @@ def describe_verification(report: VerifyReport) -> dict[str, Any]:
 
 
 def carry_over(folder: Path, old: Mapping[str, Any], people: Sequence[dict[str, Any]]) -> list[Path]:
-    """Add to ``people`` the formats that an earlier conversion of the same motion wrote and this one did not; return their files."""
+    """Add to ``people`` the formats that an earlier conversion of the same motion wrote and this one did not; return their files.
+
+    Pictures that lie beside a stage stay with it; a stage that has lost one is not carried over.
+    """
     carried = []
     before = {person["id"]: person["files"] for person in old.get("people", ())}
+    sizes = {entry["file"]: entry["bytes"] for entry in old.get("files", ())}
     for person in people:
         written = {entry["format"] for entry in person["files"]}
         others = [entry for entry in before.get(person["id"], ()) if entry["format"] not in written]
-        whole = [entry for entry in others if _size(folder / entry["file"]) == entry["bytes"]]
-        person["files"] += whole
-        carried += [folder / entry["file"] for entry in whole]
+        for entry in others:
+            files = [entry["file"], *_pictures_of(entry["file"], sizes)]
+            if all(_size(folder / file) == sizes.get(file, entry["bytes"]) for file in files):
+                person["files"].append(entry)
+                carried += [folder / file for file in files]
     return carried
+
+
+def _pictures_of(stage: str, files: Iterable[str]) -> list[str]:
+    """Those of a report's files that are the pictures of one of them."""
+    folder = pictures_folder(Path(stage)).as_posix()
+    return [file for file in files if Path(file).parent.as_posix() == folder]
 
 
 def settle_old_files(folder: Path, old: Mapping[str, Any], current: Iterable[Path]) -> None:

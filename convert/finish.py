@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
+from ..motion.kinematics import decompose, skin_vertices, world_transforms
+from ..motion.rotations import quat_to_matrix
 from ..motion.take import Camera, Person
 from .character import People
 from .mhr.kept_vertices import carried_along
@@ -42,7 +44,7 @@ def finish(people: People, times_s: Floats, bind: BindOptions, placing: PlaceOpt
     """Return people who stand, are bound and begin as asked for, and the times (F,) that their frames have then.
 
     Turning and moving is about whoever is there first, and takes everybody and the camera along. Raises `SettingsError`
-    where root motion is asked of a rig that can't carry it, or a lead-in of meshes that were kept from the source.
+    where root motion is asked of a rig that can't carry it.
     """
     performances = [Performance.of_motion(person.rig, times_s, person.motion) for person in people.people]
     if not performances or (bind == BindOptions() and placing == PlaceOptions() and not any(_has_ik_bones(each) for each in performances)):
@@ -53,7 +55,7 @@ def finish(people: People, times_s: Floats, bind: BindOptions, placing: PlaceOpt
     camera = _camera(people.camera, T_new_old, bind.lead_in)
     persons = []
     for person, before, there, last in zip(people.people, performances, carried, done, strict=True):
-        persons.append(_person(person, last, _meshes(person, before, there, bind.lead_in), bind.lead_in))
+        persons.append(_person(person, last, _meshes(person, before, there, last, bind.lead_in), bind.lead_in))
     return replace(people, camera=camera, people=tuple(persons)), done[0].times_s
 
 
@@ -86,12 +88,29 @@ def _led(array: NDArray[Any], frames: int) -> NDArray[Any]:
     return np.concatenate([np.repeat(array[:1], frames, axis=0), array]) if frames else array
 
 
-def _meshes(person: Person, before: Performance, after: Performance, frames: int) -> NDArray[np.float32] | None:
+def _meshes(person: Person, before: Performance, after: Performance, led: Performance, frames: int) -> NDArray[np.float32] | None:
     if person.vertices_m is None:
         return None
-    if frames:
-        raise SettingsError("lead-in: found meshes that were kept from the source, which have no bind pose; leave out --keep-vertices")
-    return carried_along(person.vertices_m, before, after)
+    meshes = carried_along(person.vertices_m, before, after)
+    return np.concatenate([_led_mesh(meshes[0], led, frames), meshes]) if frames else meshes
+
+
+def _led_mesh(mesh_m: NDArray[np.float32], led: Performance, frames: int) -> NDArray[np.float32]:
+    """Meshes (frames,V,3) on the way from the bind pose to the first that was kept (V,3): kept meshes have no bind pose themselves.
+
+    They are the rig's skin, and what the kept mesh has over it comes in with the motion and turns with the joint beneath.
+    """
+    rig, part = led.rig, slice(frames + 1)
+    scale, weights = (None if array is None else array[part] for array in (led.scale, led.morph_weights))
+    T_world_joint = world_transforms(rig, led.quat_xyzw[part], led.translation_m[part], scale)
+    skin = skin_vertices(rig, T_world_joint, weights)
+    beneath = rig.skin_joints[np.arange(len(mesh_m)), np.argmax(rig.skin_weights, axis=1)]
+    turns = quat_to_matrix(decompose(T_world_joint)[0])
+    share = np.arange(frames) / frames
+    for frame, eased in enumerate(share**2 * (3 - 2 * share)):
+        turn = turns[frame] @ np.swapaxes(turns[frames], 1, 2)
+        skin[frame] += eased * np.einsum("vij,vj->vi", turn[beneath], mesh_m - skin[frames])
+    return skin[:frames]
 
 
 def _person(person: Person, performance: Performance, meshes_m: NDArray[np.float32] | None, frames: int) -> Person:

@@ -30,12 +30,13 @@ class Performance:
     confidence: NDArray[np.float32]  # (F,), 0…1
     known: NDArray[np.bool_]  # (F,J), the joint's turn was measured; False where it was filled
     scale: Floats | None = None  # (F,J), uniform; nothing means 1
+    morph_weights: Floats | None = None  # (F,M), how much of each of the rig's morph targets; nothing where it has none
 
     def __post_init__(self) -> None:
         frames, joints = len(self.times_s), len(self.rig.joint_names)
         shapes: dict[str, tuple[int, ...]] = {
             "quat_xyzw": (frames, joints, 4), "translation_m": (frames, joints, 3), "visible": (frames,), "confidence": (frames,),
-            "known": (frames, joints), "scale": (frames, joints),
+            "known": (frames, joints), "scale": (frames, joints), "morph_weights": (frames, self.rig.morph_count),
         }
         for name, expected in shapes.items():
             array: NDArray[Any] | None = getattr(self, name)
@@ -48,15 +49,15 @@ class Performance:
     def of_motion(cls, rig: Rig, times_s: Floats, motion: Motion) -> Performance:
         """Take a stored motion to work on; joints of frames in which the person was not visible count as made up."""
         known = np.broadcast_to(motion.visible[:, None], motion.local_quat_xyzw.shape[:2]).copy()
-        scale = None if motion.local_scale is None else motion.local_scale.astype(np.float64)
+        scale, weights = (None if array is None else array.astype(np.float64) for array in (motion.local_scale, motion.morph_weights))
         return cls(rig, times_s, quat_normalize(motion.local_quat_xyzw), motion.local_translation_m.astype(np.float64), motion.visible,
-                   motion.confidence, known, scale)
+                   motion.confidence, known, scale, weights)
 
     def to_motion(self) -> Motion:
         """Return the motion as a take holds it: single precision, quaternions continuous in sign."""
         quat = quat_continuous(quat_normalize(self.quat_xyzw)).astype(np.float32)
-        scale = None if self.scale is None else self.scale.astype(np.float32)
-        return Motion(quat, self.translation_m.astype(np.float32), self.visible, self.confidence, scale)
+        scale, weights = (None if array is None else array.astype(np.float32) for array in (self.scale, self.morph_weights))
+        return Motion(quat, self.translation_m.astype(np.float32), self.visible, self.confidence, scale, weights)
 
     def with_turns(self, quat_xyzw: Floats, translation_m: Floats | None = None) -> Performance:
         """Return the same person with other turns (F,J,4), and other places (F,J,3) relative to the parents where given."""

@@ -1,9 +1,11 @@
-"""From a recording to its people: each on the rig of their file, cleaned, set on the ground, and carried onto the rig asked for."""
+"""From a recording to its people: each on the rig of their file, cleaned, at the rate asked for, set on the ground in a level
+world, and carried onto the rig asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,16 @@ from .clean import CleanOptions, clean
 from .embody_own import embody_own
 from .embody_smpl import embody_smpl
 from .feet import hold_feet
+from .level import find_level
 from .mhr.bare_mesh import is_bare
 from .mhr.kept_vertices import kept_vertices, moved_vertices
 from .mhr.native_mhr import native_mhr
 from .performance import Performance, moved
+from .resample import Resampling, resampled, resampled_camera, times_at
 from .retarget import RetargetOptions, retarget
 from .retargeting.bare_rig import bare_rig
 from .rigs.mhr_parameters import MhrModel
+from .root import world_from_camera
 from .stance.contacts import FeetOptions, ground_of
 from .stance.soles import sole_places
 
@@ -45,6 +50,7 @@ class RecordedOptions:
     smpl: Path | None = None
     mhr_folder: Path | None = None
     level: bool = True
+    rate: Fraction | None = None  # to bring the motion to; nothing keeps every frame at its own time
     clean: CleanOptions = field(default_factory=CleanOptions)
     feet: FeetOptions = field(default_factory=FeetOptions)
     retarget: RetargetOptions = field(default_factory=RetargetOptions)
@@ -56,40 +62,51 @@ def people_of(
 ) -> People:
     """Return everybody in ``recording`` on the rig that ``options`` name; `auto` is MHR for MHR's motion, a character's own, else unreal.
 
-    Motion that is in a camera's axes keeps these axes, and is moved so that the soles are on the ground and the origin is
-    under whoever is there first. Meshes that were kept from the file are as it has them. Raises `ReadError` where the motion
-    can't be put on a body or kept meshes aren't the rig's, `SettingsError` where skeletons don't match, and
-    `MissingPartError` where a body is missing.
+    Frames are at ``times_at(recording.times_s, options.rate)``. Motion that is in a camera's axes is levelled by whoever stands
+    in it, and moved so that the soles are on the ground and the origin is under whoever is there first; without ``level`` it
+    keeps these axes. Meshes that were kept from the file are as it has them. Raises `ReadError` where the motion can't be put
+    on a body or kept meshes aren't the rig's, `SettingsError` where skeletons don't match, and `MissingPartError` where a
+    body is missing.
     """
     load_rig, load_mhr = cache(load_rig), cache(load_mhr)  # a rig once, for however many people
     natives = [_embodied(actor, recording.times_s, options, load_rig, load_mhr) for actor in recording.actors]
-    embodied = [performance for performance, _, _ in natives]
-    T_world_source = _stand(embodied) if _is_in_camera(recording) and options.level and embodied else np.eye(4)
-    people, figures = [], []
-    for number, (actor, native) in enumerate(zip(recording.actors, embodied, strict=True), start=1):
-        performance, did = _finished(actor, native, options, T_world_source, load_rig)
-        people.append(_person(number, actor, performance, _meshes(actor, performance, T_world_source)))
-        figures.append(did | natives[number - 1][1])
+    way = Resampling.of(recording.times_s, times_at(recording.times_s, options.rate))
+    cleaned = [_cleaned(performance, options, way) for performance, _, _ in natives]
+    bodies = [performance for performance, _ in cleaned]
+    T_world_source, found = _stand(bodies) if _is_in_camera(recording) and options.level and bodies else (np.eye(4), {})
+    people, figures, warnings = [], [], [warning for _, _, said in natives for warning in said]
+    for number, (actor, (body, did)) in enumerate(zip(recording.actors, cleaned, strict=True), start=1):
+        performance, held = _finished(actor, body, options, T_world_source, load_rig)
+        meshes = _meshes(actor, recording.times_s, performance.rig)
+        meshes = None if meshes is None else moved_vertices(way.straight(meshes), T_world_source)
+        people.append(_person(number, actor, performance, meshes, way))
+        warnings += _left_out(actor, way)
+        stages = {"stages": [*did["stages"], *held]} if did else {}
+        figures.append(did | stages | natives[number - 1][1])
         if on_progress is not None:
-            on_progress(number, len(embodied))
-    camera = _camera(recording, T_world_source, embodied)
-    warnings = [warning for _, _, said in natives for warning in said]
-    return People(camera, tuple(people), {"focal_source": camera.focal_source, "clean": figures, "warnings": warnings})
+            on_progress(number, len(bodies))
+    camera = _camera(recording, T_world_source, bodies, way)
+    return People(camera, tuple(people), {"focal_source": camera.focal_source, **found, "clean": figures, "warnings": warnings})
+
+
+def _cleaned(native: Performance, options: RecordedOptions, way: Resampling) -> tuple[Performance, dict[str, Any]]:
+    """The motion cleaned, frame by frame as it was recorded, then at its new rate; figures of the work. A bare mesh is not cleaned."""
+    performance, did = (native, {}) if is_bare(native) else clean(native, options.clean)
+    return resampled(performance, way), did
 
 
 def _finished(
-    actor: Actor, native: Performance, options: RecordedOptions, T_world_source: Floats, load_rig: LoadRig
-) -> tuple[Performance, dict[str, Any]]:
-    """The motion cleaned, in the world, and on the rig asked for, with the figures of the work; a bare mesh is only moved."""
-    if is_bare(native):
-        return moved(native, T_world_source), {}
-    performance, did = clean(native, options.clean)
-    performance = moved(performance, T_world_source)
+    actor: Actor, body: Performance, options: RecordedOptions, T_world_source: Floats, load_rig: LoadRig
+) -> tuple[Performance, list[dict[str, Any]]]:
+    """The motion in the world, its feet held, and on the rig asked for, with figures of the feet; a bare mesh is only moved."""
+    performance, held = moved(body, T_world_source), []
+    if is_bare(body):
+        return performance, []
     if options.feet.feet:
-        performance, held = hold_feet(performance, options.feet)
-        did = {**did, "stages": [*did["stages"], held]}
+        performance, figures = hold_feet(performance, options.feet)
+        held = [figures]
     rig = _target(actor, options.rig, load_rig)
-    return performance if rig is None else retarget(performance, rig, options.retarget), dict(did)
+    return performance if rig is None else retarget(performance, rig, options.retarget), held
 
 
 def _embodied(
@@ -123,50 +140,63 @@ def _target(actor: Actor, name: str, load_rig: LoadRig) -> Rig | None:
 def _is_in_camera(recording: Recording) -> bool:
     """Tell whether the motion is in the axes of the camera that took it."""
     if recording.camera is None:
-        return any(isinstance(actor.motion, MhrMotion) for actor in recording.actors)
+        return recording.details.get("world") == "camera" or any(isinstance(actor.motion, MhrMotion) for actor in recording.actors)
     return bool(np.array_equal(recording.camera.world_from_camera, np.eye(4)))
 
 
-def _stand(people: list[Performance]) -> Floats:
-    """The move (4,4) that puts whoever is there first over the origin, and the ground under the lowest of all on y = 0."""
-    floors = [ground_of(places[person.visible], person.times_s[person.visible]) for person in people
-              if (places := person.joints_m if is_bare(person) else sole_places(person)).size and person.visible.any()]
+def _stand(people: list[Performance]) -> tuple[Floats, dict[str, Any]]:
+    """The move (4,4) that levels the world, puts whoever is there first over the origin and the ground under the lowest of all on
+    y = 0; and what was found of the camera."""
+    level = find_level(people)
     first = min(people, key=lambda person: int(np.argmax(person.visible)))
     frame, pelvis = int(np.argmax(first.visible)), first.rig.skeleton.semantic.get("pelvis", 0)
-    T_world_source = np.eye(4)
-    T_world_source[[0, 2], 3] = -first.joints_m[frame, pelvis, [0, 2]]
-    T_world_source[1, 3] = -min(floors)
-    return T_world_source
+    T_world_source = world_from_camera(level, first.joints_m[frame, pelvis])
+    floors = [ground_of(places[person.visible] @ T_world_source[:3, :3].T + T_world_source[:3, 3], person.times_s[person.visible])
+              for person in people
+              if (places := person.joints_m if is_bare(person) else sole_places(person)).size and person.visible.any()]
+    T_world_source[1, 3] -= min(floors)
+    return T_world_source, {"camera_pitch_deg": float(np.degrees(level.pitch_rad)), "standing_soles": level.standing}
 
 
-def _person(number: int, actor: Actor, performance: Performance, meshes_m: NDArray[np.float32] | None) -> Person:
+def _person(
+    number: int, actor: Actor, performance: Performance, meshes_m: NDArray[np.float32] | None, way: Resampling
+) -> Person:
     return Person(
         id=f"person_{number:02d}", name=actor.name, source_track=actor.track, rig=performance.rig, motion=performance.to_motion(),
-        vertices_m=meshes_m, raw=dict(actor.raw), params=_params(actor.motion),
+        vertices_m=meshes_m, raw=way.picked(actor.raw), params=_params(actor.motion, way),
     )
 
 
-def _meshes(actor: Actor, performance: Performance, T_world_source: Floats) -> NDArray[np.float32] | None:
-    """The file's own meshes (F,V,3) in the world; nothing where none were kept."""
+def _meshes(actor: Actor, times_s: Floats, rig: Rig) -> NDArray[np.float32] | None:
+    """The file's own meshes (F,V,3) at ``times_s`` (F,), in the file's axes; nothing where none were kept."""
     if not isinstance(actor.motion, MhrMotion) or actor.motion.vertices_m is None:
         return None
-    return moved_vertices(kept_vertices(actor, performance.times_s, performance.rig), T_world_source)
+    return kept_vertices(actor, times_s, rig)
 
 
-def _params(motion: MhrMotion | SmplMotion | SkeletalMotion) -> Mapping[str, NDArray[Any]]:
+def _params(motion: MhrMotion | SmplMotion | SkeletalMotion, way: Resampling) -> Mapping[str, NDArray[Any]]:
     """The body's parameters as the file has them, for whoever wants to go on from there."""
     if isinstance(motion, MhrMotion):
-        said = {"mhr_model_params": motion.model_params, "shape_params": motion.shape_params, "pred_cam_t": motion.camera_translation_m}
-        return {name: array for name, array in said.items() if array is not None}
+        blended = {"shape_params": way.straight(motion.shape_params), "pred_cam_t": way.straight(motion.camera_translation_m)}
+        return blended if motion.model_params is None else way.picked({"mhr_model_params": motion.model_params}) | blended
     if isinstance(motion, SmplMotion) and motion.betas is not None:
         return {"betas": motion.betas}
     return {}
 
 
-def _camera(recording: Recording, T_world_source: Floats, people: list[Performance]) -> Camera:
+def _left_out(actor: Actor, way: Resampling) -> tuple[str, ...]:
+    """A warning of what no frame between two of the file's can have: Euler angles, and what was said of single pictures."""
+    names = [*actor.raw, *(["mhr_model_params"] if isinstance(actor.motion, MhrMotion) and actor.motion.model_params is not None else [])]
+    if way.picks or not names:
+        return ()
+    return (f"{actor.name}: left out {', '.join(sorted(names))}, which can't be blended: at this rate frames lie between the file's",)
+
+
+def _camera(recording: Recording, T_world_source: Floats, people: list[Performance], way: Resampling) -> Camera:
     """The camera of the recording, moved with its people; one that looks at them all where there is none."""
     if recording.camera is not None:
-        return replace(recording.camera, world_from_camera=T_world_source @ recording.camera.world_from_camera)
+        camera = resampled_camera(recording.camera, way)
+        return replace(camera, world_from_camera=T_world_source @ camera.world_from_camera)
     if not people:
         raise ReadError("recording: found nobody in it, expected one person or more")
     if _is_in_camera(recording):

@@ -98,6 +98,8 @@ def lead_in(performance: Performance, frames: int) -> Performance:
     longer["translation_m"][added] = rest_m + eased[..., None] * (performance.translation_m[0] - rest_m)
     if performance.scale is not None:
         longer["scale"][added] = rest_scale + eased * (performance.scale[0] - rest_scale)
+    if performance.morph_weights is not None:
+        longer["morph_weights"][added] = eased * performance.morph_weights[0]
     for name in ("visible", "confidence", "known"):
         longer[name][added] = 0
     longer["times_s"] = np.concatenate([times_s[0] + np.arange(frames) * step_s, times_s + frames * step_s])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from ..errors import SettingsError
 
@@ -11,6 +11,29 @@ from ..errors import SettingsError
 def _one_of(name: str, found: object, allowed: tuple[object, ...]) -> None:
     if found not in allowed:
         raise SettingsError(f"{name}: found {found!r}, expected one of {', '.join(map(str, allowed))}")
+
+
+@dataclass(frozen=True)
+class AxesOptions:
+    """Which way is up, and what a unit is, in all formats that leave a choice: USD. A GLB has +Y up and metres by its specification."""
+
+    up: Literal["y", "z"] | None = None
+    """Which axis is up in USD files, where --usd-skel.up does not say. GLB files are not concerned: glTF is always +Y up."""
+    units: Literal["m", "cm"] | None = None
+    """Metres or centimetres in USD files, where --usd-skel.units does not say. GLB files are not concerned: glTF is always in metres."""
+
+    def __post_init__(self) -> None:
+        _one_of("up", self.up, (None, "y", "z"))
+        _one_of("units", self.units, (None, "m", "cm"))
+
+    def given_to(self, options: Any) -> Any:
+        """Return a format's options with this axis and this unit, where it has a choice that nobody has made for it alone.
+
+        A format has one by a field ``up`` or ``units`` whose default is ``preset``.
+        """
+        said = {"up": self.up, "units": self.units}
+        open_ones = {name: value for name, value in said.items() if value is not None and getattr(options, name, None) == "preset"}
+        return replace(options, **open_ones)
 
 
 @dataclass(frozen=True)

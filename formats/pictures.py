@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 
@@ -11,6 +12,21 @@ def pictures_folder(path: Path) -> Path:
 
 
 def companions(path: Path) -> list[Path]:
-    """Return the files that belong to the one at ``path`` and must go wherever it goes, in order of name."""
+    """Return the files that belong to the one at ``path`` and must go wherever it goes, in order of name.
+
+    A usdz has none: a folder that is called like its own was left by a stage of another suffix.
+    """
     folder = pictures_folder(path)
-    return sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
+    if path.suffix == ".usdz" or not folder.is_dir():
+        return []
+    return sorted(file for file in folder.iterdir() if file.is_file())
+
+
+def keep_only(path: Path, names: Collection[str]) -> None:
+    """Remove from the folder of pictures of the stage at ``path`` all but ``names``: they were an older stage's of that name."""
+    for file in companions(path):
+        if file.name not in names:
+            file.unlink(missing_ok=True)
+    folder = pictures_folder(path)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

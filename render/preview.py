@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ..errors import SettingsError, WriteError
 from ..files import write_bytes
 from ..ingest.video import Frame
-from ..motion.take import Take
+from ..motion.take import Person, Take
 from .encode import EncodeOptions, video_writer
 from .panels import OrbitPanel, OverlayPanel, colour_of, write_label
 from .playback import joints_by_frame, joints_in
-from .puppet import coarse_puppet
+from .puppet import coarse_cast, coarse_puppet
 
 Array = NDArray[np.floating]
 Picture = NDArray[np.uint8]
@@ -28,6 +28,8 @@ _FRAMES_FOR_BOUNDS = 200
 _GREY = 70
 # A joint has flesh around it.
 _FLESH_M = 0.12
+# Of a mesh so many vertices tell how much room it takes.
+_VERTICES_FOR_BOUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ class _Painter:
     def __init__(self, take: Take, options: PreviewOptions) -> None:
         self._take = take
         colours = [np.array(colour_of(index)) for index in range(len(take.people))]
-        self._puppets = [coarse_puppet(person.rig, colour, options.triangles) for person, colour in zip(take.people, colours, strict=True)]
+        self._puppets = [(coarse_puppet if person.vertices_m is None else coarse_cast)(person.rig, colour, options.triangles)
+                         for person, colour in zip(take.people, colours, strict=True)]
         self.height = min(options.height, take.camera.height) // 2 * 2
         source_width = max(2, round(take.camera.width * self.height / take.camera.height / 2) * 2)
         self.width = source_width + self.height
@@ -124,8 +127,10 @@ class _Painter:
         self._orbit = OrbitPanel(*_extent(take), self.height)
 
     def picture(self, image_bgr: Picture, worlds: Sequence[Array], frame: int) -> Picture:
-        """One frame (height, width, 3) with every person's T_world_joint (J,4,4)."""
-        people = [puppet.posed(world) for puppet, world in zip(self._puppets, worlds, strict=True)]
+        """One frame (height, width, 3) with every person's T_world_joint (J,4,4), or as the meshes are that were kept of them."""
+        shapes = [world if person.vertices_m is None else person.vertices_m[frame]
+                  for person, world in zip(self._take.people, worlds, strict=True)]
+        people = [puppet.posed(shape) for puppet, shape in zip(self._puppets, shapes, strict=True)]
         visible = [bool(person.motion.visible[frame]) for person in self._take.people]
         names = [person.id for person in self._take.people]
         return np.hstack([self._overlay.picture(image_bgr, people, visible, names, frame), self._orbit.picture(people, visible)])
@@ -149,9 +154,18 @@ def _extent(take: Take) -> tuple[Array, list[Array]]:
     places, paths = [np.array([[-0.5, 0.0, -0.5], [0.5, 1.0, 0.5]])] if not take.people else [], []
     for person in take.people:
         joints = joints_in(person, rows)[:, :, :3, 3]
-        places += [joints.reshape(-1, 3) - _FLESH_M, joints.reshape(-1, 3) + _FLESH_M]
+        places += _room(person, rows, joints)
         paths.append(joints[:, person.rig.skeleton.semantic.get("pelvis", 0)])
     return np.concatenate(places), paths
+
+
+def _room(person: Person, rows: NDArray[np.integer], joints_m: Array) -> list[Array]:
+    """Places (N,3) that somebody takes in some frames (R,), whose joints (R,J,3) are known."""
+    if person.vertices_m is None:
+        return [joints_m.reshape(-1, 3) - _FLESH_M, joints_m.reshape(-1, 3) + _FLESH_M]
+    step = max(1, person.vertices_m.shape[1] // _VERTICES_FOR_BOUNDS)
+    meshes = (person.vertices_m[row] for row in rows)
+    return [np.concatenate([mesh[::step], mesh.min(axis=0)[None], mesh.max(axis=0)[None]]) for mesh in meshes]
 
 
 def _write_png(path: Path, picture: Picture) -> None:

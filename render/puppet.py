@@ -1,4 +1,4 @@
-"""A rig made ready to be drawn many times: its skin, or a coarse copy of it, moved one frame at a time."""
+"""A rig made ready to be drawn many times: its skin, or a coarse copy of it, moved one frame at a time; or a mesh that each frame has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from ..motion.rig import Rig
+from ..motion.rig import Rig, vertex_normals
 from .painter import Surface
 
 Array = NDArray[np.floating]
@@ -39,6 +39,20 @@ class Puppet:
         return Surface(vertices, normals, self.faces, self.colours_bgr)
 
 
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """What is drawn of somebody whose meshes were kept, frame by frame."""
+
+    rows: NDArray[np.intp]  # (W,), the vertices of a mesh that are drawn
+    faces: NDArray[np.int32]  # (T,3)
+    colours_bgr: NDArray[np.float64]  # (W,3), 0…255
+
+    def posed(self, mesh_m: Array) -> Surface:
+        """One frame's mesh (V,3), world, as a surface."""
+        vertices = np.asarray(mesh_m, dtype=np.float64)[self.rows]
+        return Surface(vertices, vertex_normals(vertices, self.faces), self.faces, self.colours_bgr)
+
+
 def puppet(rig: Rig, colours_bgr: Array) -> Puppet:
     """All of a rig's skin, with a colour (3,) or one a vertex (V,3), 0…255."""
     colours = np.broadcast_to(np.asarray(colours_bgr, dtype=np.float64), (len(rig.vertices_m), 3))
@@ -54,6 +68,12 @@ def coarse_puppet(rig: Rig, colours_bgr: Array, triangles: int) -> Puppet:
     full = puppet(rig, colours_bgr)
     kept, faces = decimate(full.vertices_m, full.faces, triangles)
     return Puppet(full.vertices_m[kept], full.normals[kept], faces, full.colours_bgr[kept], full.weights[kept], full.T_bind_world)
+
+
+def coarse_cast(rig: Rig, colours_bgr: Array, triangles: int) -> Cast:
+    """Meshes of a rig's vertices in about ``triangles`` triangles, as `coarse_puppet` chooses them."""
+    kept, faces = decimate(rig.vertices_m.astype(np.float64), rig.faces, triangles)
+    return Cast(kept, faces, np.broadcast_to(np.asarray(colours_bgr, dtype=np.float64), (len(kept), 3)))
 
 
 def decimate(vertices_m: Array, faces: NDArray[np.integer], triangles: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:

@@ -11,9 +11,11 @@ from scipy.spatial.transform import Rotation
 from rigdrop.convert.body import Body
 from rigdrop.convert.character import People
 from rigdrop.convert.finish import BindOptions, finish
+from rigdrop.convert.mhr.bare_mesh import bare_mesh
 from rigdrop.convert.performance import Performance
 from rigdrop.convert.place import PlaceOptions, facing_yaw
 from rigdrop.errors import SettingsError
+from rigdrop.ingest.recording import Actor, MhrMotion
 from rigdrop.motion.kinematics import skin_vertices
 from rigdrop.motion.take import Camera, Person
 
@@ -139,7 +141,7 @@ def test_in_place_everybody_stays_over_where_they_began():
         np.testing.assert_allclose(after.joints_m[:, pelvis, 1], before.joints_m[:, pelvis, 1], atol=TIGHT_M)
 
 
-def test_meshes_that_were_kept_move_along_and_can_not_be_led_in():
+def test_meshes_that_were_kept_move_along_with_their_body():
     vertices = np.random.default_rng(1).normal(0, 1, (FRAMES, len(humanoid().vertices_m), 3)).astype(np.float32)
     people = _people(vertices_m=vertices)
     moved, _ = finish(people, TIMES_S, BindOptions(), PlaceOptions(yaw=90.0))
@@ -148,8 +150,44 @@ def test_meshes_that_were_kept_move_along_and_can_not_be_led_in():
     seen = [np.einsum("fij,fvj->fvi", np.linalg.inv(T), np.concatenate([mesh, np.ones_like(mesh[..., :1])], -1))
             for T, mesh in zip(root, (before.vertices_m, after.vertices_m), strict=True)]
     np.testing.assert_allclose(seen[1], seen[0], atol=2e-5)  # float32 turns, at two metres from the pelvis
-    with pytest.raises(SettingsError, match="leave out --keep-vertices"):
-        finish(people, TIMES_S, BindOptions(lead_in=3), PlaceOptions())
+
+
+@pytest.mark.parametrize("bind", [BindOptions(lead_in=9), BindOptions("T", 9)], ids=["own", "T"])
+def test_kept_meshes_are_led_in_from_the_bind_pose(bind):
+    """A body that is a thumb's breadth fatter than its skin: skin in the first frame, all its fat where the motion begins."""
+    plain = _people()
+    skins = [skin_vertices(each.rig, each.T_world_joint) for each in _performances(plain, TIMES_S)]
+    fat = 0.02 * np.random.default_rng(2).normal(size=(1, skins[0].shape[1], 3)).astype(np.float32)
+    people = replace(plain, people=tuple(replace(person, vertices_m=skin + fat) for person, skin in zip(plain.people, skins, strict=True)))
+    led, times_s = finish(people, TIMES_S, bind, PlaceOptions())
+    for before, after, performance in zip(people.people, led.people, _performances(led, times_s), strict=True):
+        assert after.vertices_m.shape == (FRAMES + 9, *before.vertices_m.shape[1:]) and after.vertices_m.dtype == np.float32
+        np.testing.assert_allclose(after.vertices_m[9:], before.vertices_m, atol=1e-5)
+        over = np.linalg.norm(after.vertices_m - skin_vertices(after.rig, performance.T_world_joint), axis=-1)
+        # Nothing over the skin at first, and as much as smoothstep says of it later, however joints turn in between.
+        whole = np.linalg.norm(before.vertices_m[0] - skin_vertices(after.rig, performance.T_world_joint[9:10])[0], axis=-1)
+        for frame in range(9):
+            share = frame / 9
+            np.testing.assert_allclose(over[frame], share * share * (3 - 2 * share) * whole, atol=2e-5)
+
+
+def test_a_bare_mesh_waits_where_it_begins():
+    """Without a rig there is no bind pose but the first mesh, standing on the ground."""
+    ball = np.random.default_rng(0).normal(0, 0.3, (20, 3)) + [0, 2.0, 0]
+    meshes = (ball + np.arange(FRAMES)[:, None, None] * [0.01, 0.0, 0.02] + [1.0, 0, 3.0]).astype(np.float32)
+    faces = np.array([[0, 1, 2], [3, 4, 5]], np.int32)
+    actor = Actor(1, "a", MhrMotion(np.zeros((FRAMES, 45)), np.zeros((FRAMES, 3)), vertices_m=meshes, faces=faces), np.ones(FRAMES, bool),
+                  np.ones(FRAMES, np.float32))
+    performance, kept = bare_mesh(actor, TIMES_S)
+    people = People(Camera(64, 48, np.eye(3), np.eye(4)), (Person("a", "a", 1, performance.rig, performance.to_motion(), kept),), {})
+    led, _ = finish(people, TIMES_S, BindOptions(lead_in=6), PlaceOptions(yaw=40.0))
+    (person,), yaw = led.people, Rotation.from_euler("y", 40, degrees=True)
+    first = person.vertices_m[6]
+    np.testing.assert_allclose(first - first.mean(0), yaw.apply(meshes[0] - meshes[0].mean(0)), atol=1e-5)
+    for mesh in person.vertices_m[:6]:
+        np.testing.assert_allclose((mesh - first)[:, [0, 2]], 0, atol=1e-5)
+        assert np.ptp((mesh - first)[:, 1]) < 1e-5
+    assert person.vertices_m[0, :, 1].min() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(("pose", "frames", "said"), [("X", 0, "bind-pose: found 'X'"), ("T", -1, "lead-in: found -1")])

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rigdrop.errors import ReadError
+from rigdrop.errors import ReadError, SettingsError
 from rigdrop.ingest.motion_files.hand_merge import (
     HandDetections,
-    HandMergeOptions,
     HandTrack,
     assign_hands,
     filled_fingers,
     merge_hands,
 )
+from rigdrop.ingest.motion_files.options import HandMergeOptions
 from rigdrop.ingest.recording import SmplMotion
 
 IDENTITY = np.array([0.0, 0, 0, 1])
@@ -211,3 +211,9 @@ def test_a_body_without_fingers_and_other_counts_of_frames_are_errors():
         merge_hands(smpl, _track(_turning()), TIMES_S)
     with pytest.raises(ReadError, match=r"hands: found 59 frames, expected 60, as the body has"):
         merge_hands(_body(), _track(_turning(59)), TIMES_S)
+
+
+@pytest.mark.parametrize(("name", "value"), [("wrist_limit_deg", -1.0), ("gap_s", float("nan")), ("reach", float("inf"))])
+def test_limits_that_can_not_be_are_refused(name, value):
+    with pytest.raises(SettingsError, match=f"hand-merge.{name.removesuffix('_deg').removesuffix('_s').replace('_', '-')}: found {value}"):
+        HandMergeOptions(**{name: value})

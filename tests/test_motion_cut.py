@@ -48,14 +48,12 @@ def test_a_part_keeps_its_own_times_and_what_does_not_change_over_time():
     assert part.camera.world_from_camera.shape == (5, 4, 4) and part.camera.intrinsics_px.shape == (3, 3)
 
 
-@pytest.mark.parametrize(
-    ("fps", "rate", "numbers"),
-    [(2.0, 2, [0, 2, 4, 6, 8, 10]), (1.0, 1, [0, 4, 8]), (8.0, 4, list(range(12)))],
-    ids=["every other", "every fourth", "no frame is made up"],
-)
-def test_another_rate_takes_the_nearest_frames(fps, rate, numbers):
-    part = cut_recording(_recording(), VideoOptions(fps=fps), FILE)
-    assert (_numbers(part), part.fps) == (numbers, rate)
+def test_a_rate_is_not_for_here():
+    """Between frames of Euler angles there is nothing right: motion is brought to a rate when it is turns (`convert.resample`)."""
+    whole = _recording()
+    assert cut_recording(whole, VideoOptions(fps=1.0), FILE) is whole
+    part = cut_recording(whole, VideoOptions(start_s=0.75, end_s=2.0, fps=1.0), FILE)
+    assert (_numbers(part), part.fps) == ([3, 4, 5, 6, 7], 4)
 
 
 def test_who_is_in_no_frame_of_the_part_is_left_out():

@@ -43,7 +43,8 @@ def _section(page: str, title: str) -> str:
 # The options of each stage are told in one section, all of them.
 @pytest.mark.parametrize(("stage", "title"), [
     ("motion_files", "What can be read"), ("smpl", "What can be read"), ("clean", "Clean-up"), ("feet", "Feet"),
-    ("retarget", "Retargeting"), ("bind", "Bind pose and lead-in"), ("place", "Where it stands"),
+    ("retarget", "Retargeting"), ("correctives", "Pose correctives"), ("bind", "Bind pose and lead-in"), ("place", "Where it stands"),
+    ("axes", "Axes and units"),
 ])
 def test_every_option_is_told_with_its_default(page, stage, title):
     section, options = _section(page, title), getattr(Settings(), stage)

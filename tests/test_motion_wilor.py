@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from rigdrop.config.settings import load_settings
 from rigdrop.errors import ReadError
 from rigdrop.ingest.motion_files.hand_merge import HandDetections
-from rigdrop.ingest.motion_files.wilor import read_hands
+from rigdrop.ingest.motion_files.wilor import read_hands, with_hands
+from rigdrop.ingest.recording import Actor, SmplMotion
 
 FRAMES = 12
 LEFT, RIGHT = 0, 1
@@ -244,3 +246,34 @@ def test_a_file_of_another_kind_is_an_error_that_says_what_is_read(tmp_path):
     (tmp_path / "hands.txt").write_text("hands")
     with pytest.raises(ReadError, match=r"hands\.txt: found a \.txt file, expected hand_poses\.npz, or WiLoR's output"):
         read_hands(tmp_path / "hands.txt")
+
+
+def _merged(path: Path, *tokens: str) -> SmplMotion:
+    """Hands of a file on a body of SMPL-H that rests, at 30 frames a second; wrists are seen 30 pixels beside the hands'."""
+    quat = np.tile([0.0, 0, 0, 1], (FRAMES, 52, 1))
+    actor = Actor(0, "a", SmplMotion("smplh", quat, np.zeros((FRAMES, 3)), np.eye(3)), np.ones(FRAMES, bool), np.ones(FRAMES, np.float32))
+    wrists_px = np.stack([100.0 + 200 * np.arange(2) * np.ones((FRAMES, 1)) + 30, 50.0 + np.arange(FRAMES)[:, None] * np.ones(2)], axis=-1)
+    options = load_settings(list(tokens)).motion_files
+    merged, _ = with_hands(actor, path, np.arange(FRAMES) / 30, path, FRAMES, options, quat[:, :2], wrists_px)
+    assert isinstance(merged.motion, SmplMotion)
+    return merged.motion
+
+
+def test_the_limits_of_hands_are_options(tmp_path, monkeypatch):
+    """Wrists 50 degrees from the body's, a gap of a fifth of a second, hands half a box beside the body's wrists."""
+    monkeypatch.chdir(tmp_path)
+    frames = _wilor_mini()
+    for hand in (hand for hands in frames for hand in hands):
+        hand["wilor_preds"]["global_orient"][:] = [np.radians(50), 0, 0]
+    frames[3:9] = [[]] * 6
+    path = _write(tmp_path / "hands.json", frames)
+    own, wrist, finger = np.array([0.0, 0, 0, 1]), [20, 21], 22
+    usual = _merged(path)
+    np.testing.assert_allclose(usual.quat_xyzw[:, wrist], np.tile(own, (FRAMES, 2, 1)), atol=1e-12)
+    assert (usual.quat_xyzw[3:9, finger, 3] < 0.999).all()  # filled
+    turned = _merged(path, "--hand-merge.wrist-limit", "60").quat_xyzw[0, wrist]
+    np.testing.assert_allclose(Rotation.from_quat(turned).magnitude(), np.radians(50), atol=1e-6)
+    flat = _merged(path, "--hand-merge.gap", "0.1").quat_xyzw[3:9, finger]
+    np.testing.assert_allclose(flat, np.tile(own, (6, 1)), atol=1e-12)
+    np.testing.assert_array_equal(_merged(path, "--hand-merge.reach", "0.4").hands_seen, np.zeros((FRAMES, 2), bool))
+    assert usual.hands_seen.sum() == 2 * (FRAMES - 6)

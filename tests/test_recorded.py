@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from rigdrop.convert.body import Body
 from rigdrop.convert.clean import CleanOptions
-from rigdrop.convert.performance import Performance
+from rigdrop.convert.performance import Performance, moved
 from rigdrop.convert.recorded import RecordedOptions, people_of
 from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
 from rigdrop.convert.stance.contacts import FeetOptions
@@ -21,7 +21,7 @@ from rigdrop.ingest.recording import Actor, MhrMotion, Recording, SkeletalMotion
 from rigdrop.motion.kinematics import skin_vertices
 from rigdrop.motion.take import Camera, Person
 
-from .bodies import humanoid, walk
+from .bodies import humanoid, walk, world_from_camera
 from .motion_clips import walking_poses
 
 FRAMES = 24
@@ -209,6 +209,106 @@ def test_without_a_camera_one_is_put_where_it_sees_everybody(count):
         pixels = camera.project(skin_vertices(person.rig, performance.T_world_joint))
         assert (pixels >= 0).all() and (pixels <= [camera.width, camera.height]).all()
     assert camera.focal_source == "default"
+
+
+PITCHED = world_from_camera(np.radians(12), 1.4, 4.0)
+SEVERAL_S = np.arange(60) / 30  # four steps
+
+
+def _pitched(details: dict | None = None, **changes) -> Recording:
+    """Somebody who walks toward a camera that looks down by 12 degrees, in its axes."""
+    body = Body.of(humanoid())
+    quat, root_m = walk(body, SEVERAL_S)
+    motion = body.to_motion(quat, root_m, np.ones(60, bool), np.ones(60))
+    in_camera = moved(Performance.of_motion(body.rig, SEVERAL_S, motion), np.linalg.inv(PITCHED)).to_motion()
+    actor = _actor(SkeletalMotion(body.rig.skeleton, in_camera, body.rig))
+    return Recording(SEVERAL_S, Fraction(30), [replace(actor, **changes)], None if details else _lens(), details=details or {})
+
+
+@pytest.mark.parametrize("details", [None, {"world": "camera"}], ids=["a camera at the origin", "as the file says"])
+def test_a_walker_before_a_pitched_camera_comes_out_upright_on_a_level_ground(details):
+    people = people_of(_pitched(details), AS_IT_IS, Rigs(), _no_model)
+    (person,), turn = people.people, Rotation.from_matrix(people.camera.world_from_camera[:3, :3])
+    # Level cameras are likelier, which draws the pitch toward 0 by a fiftieth of it, and it is sought in steps of 0.25 degrees.
+    np.testing.assert_allclose(np.degrees(turn.as_rotvec()), [-12, 0, 0], atol=1.0)
+    assert people.details["camera_pitch_deg"] == pytest.approx(12, abs=1.0) and people.details["standing_soles"] >= 8
+    performance = Performance.of_motion(person.rig, SEVERAL_S, person.motion)
+    semantic, joints = person.rig.skeleton.semantic, performance.joints_m
+    trunk = joints[:, semantic["neck"]] - joints[:, semantic["pelvis"]]
+    assert np.degrees(np.arccos(trunk[:, 1] / np.linalg.norm(trunk, axis=1))).max() < 3.5  # 2.3 of them are the skeleton's own
+    # 1.3 m of way; a degree would raise the ground by 2 cm.
+    standing = np.sort(sole_places(performance)[..., 1].min(axis=1))
+    assert np.abs(standing).max() < 0.03
+    # What the camera sees is what it saw.
+    truth = _pitched().actors[0].motion.motion
+    seen = _lens().project(Performance.of_motion(person.rig, SEVERAL_S, truth).joints_m)
+    camera = replace(_lens(), world_from_camera=people.camera.world_from_camera)
+    np.testing.assert_allclose(camera.project(joints), seen, atol=0.01)
+
+
+def test_without_levelling_the_cameras_axes_stay():
+    recording = _pitched()
+    people = people_of(recording, RecordedOptions(level=False), Rigs(), _no_model)
+    np.testing.assert_array_equal(people.camera.world_from_camera, np.eye(4))
+    np.testing.assert_allclose(people.people[0].motion.local_quat_xyzw, recording.actors[0].motion.motion.local_quat_xyzw, atol=1e-6)
+    assert "camera_pitch_deg" not in people.details
+
+
+def test_kept_meshes_are_levelled_with_their_body(model, shared):
+    """The model's own skin, of somebody who stands before a camera that looks down, is its skin in the level world."""
+    params = np.zeros((FRAMES, 204))
+    params[:, 3] = 0.2  # about X, radians
+    motion = _mhr(shared, model_params=params, shape_params=np.zeros((FRAMES, 45)))
+    meshes = _standing(people_of(_recording(_actor(motion)), RecordedOptions(level=False), Rigs(), lambda: model).people[0])
+    keeping = replace(motion, vertices_m=(meshes - motion.camera_translation_m[:, None]).astype(np.float32))
+    people = people_of(_recording(_actor(keeping)), AS_IT_IS, Rigs(), lambda: model)
+    assert people.details["camera_pitch_deg"] == pytest.approx(np.degrees(0.2), abs=1.0)
+    np.testing.assert_allclose(people.people[0].vertices_m, _standing(people.people[0]), atol=1e-5)
+
+
+def _standing(person: Person) -> np.ndarray:
+    return skin_vertices(person.rig, _performance(person).T_world_joint)
+
+
+# -- another rate
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(60000, 1001), Fraction(240)], ids=str)
+def test_motion_at_another_rate_is_where_it_would_have_been(rate):
+    """A walk sampled at 120 and brought to another rate, against the walk at the times of that rate."""
+    recorded_s = np.arange(121) / 120
+    times_s = np.arange(int(rate) + 1) * rate.denominator / rate.numerator
+    body = Body.of(humanoid())
+
+    def walking(at_s: np.ndarray) -> SkeletalMotion:
+        motion = body.to_motion(*walk(body, at_s), np.ones(len(at_s), bool), np.ones(len(at_s)))
+        return SkeletalMotion(body.rig.skeleton, motion, body.rig)
+
+    people = people_of(Recording(recorded_s, Fraction(120), [_actor(walking(recorded_s))]), RecordedOptions(rate=rate), Rigs(), _no_model)
+    ours = Performance.of_motion(body.rig, times_s, people.people[0].motion)
+    truth = Performance.of_motion(body.rig, times_s, walking(times_s).motion)
+    # Feet of this walk start and stop within a frame: half a step of 0.8 m/s · 2 is 7 mm; the nearest frame would be off by as much
+    # everywhere, where all but these frames of ours are within a tenth of a millimetre.
+    apart_m = np.linalg.norm(ours.joints_m - truth.joints_m, axis=-1).max(axis=1)
+    assert apart_m.max() < 0.007 and np.percentile(apart_m, 80) < 2e-4
+
+
+def test_a_rate_is_for_the_camera_and_the_meshes_too_and_leaves_out_what_can_not_be_blended(model, shared):
+    meshes = (np.arange(FRAMES)[:, None, None] * np.ones((len(model.rig.vertices_m), 3))).astype(np.float32)
+    motion = _mhr(shared, vertices_m=meshes)
+    recording = _recording(_actor(motion, box=np.arange(FRAMES)), camera=_lens())
+    people = people_of(recording, RecordedOptions(rate=Fraction(20), level=False), Rigs(), lambda: model)
+    (person,), frames = people.people, 16  # of 24 at 30, from 0 to 0.75 s
+    assert person.motion.frame_count == frames and person.params.keys() == {"shape_params", "pred_cam_t"} and not person.raw
+    np.testing.assert_allclose(person.vertices_m - person.params["pred_cam_t"][:, None], np.arange(frames)[:, None, None] * 1.5
+                               * np.ones((1, meshes.shape[1], 3)), atol=1e-5)
+    np.testing.assert_allclose(np.diff(person.params["pred_cam_t"], axis=0), np.tile([0.03, 0, 0], (frames - 1, 1)), atol=1e-9)
+    assert people.details["warnings"] == ["Track 5: left out box, mhr_model_params, which can't be blended: at this rate frames lie "
+                                          "between the file's"]
+    picked = people_of(recording, RecordedOptions(rate=Fraction(10), level=False), Rigs(), lambda: model)
+    np.testing.assert_array_equal(picked.people[0].raw["box"], np.arange(0, FRAMES, 3))
+    np.testing.assert_array_equal(picked.people[0].params["mhr_model_params"], motion.model_params[::3])
+    assert picked.details["warnings"] == []
 
 
 # -- stages

@@ -10,13 +10,15 @@ import pytest
 from rigdrop.convert.body import Body
 from rigdrop.errors import SettingsError
 from rigdrop.ingest.video import Frame, open_clip
-from rigdrop.motion.take import Camera, Person, Take
+from rigdrop.motion.rig import Rig, Skeleton, vertex_normals
+from rigdrop.motion.take import Camera, Motion, Person, Take
 from rigdrop.render.panels import OrbitPanel, colour_of
 from rigdrop.render.preview import PreviewOptions, contact_sheet, empty_frames, shown_frames, write_preview
 from rigdrop.render.view import look_at, pinhole
 
 from .bodies import humanoid, turns
 from .synthetic import small_take
+from .test_render_painter import sphere
 
 WIDTH, HEIGHT, FRAMES = 320, 180, 14
 GREY = 120
@@ -73,6 +75,34 @@ def test_the_body_is_drawn_where_its_joints_are_and_in_its_own_colour(written):
         drawn = frames[0][y, x]
         assert somebody.id == f"person_{index + 1:02d}" and np.argmax(drawn) == np.argmax(colour_of(index)) and np.ptp(drawn) > 40
     np.testing.assert_allclose(frames[0][HEIGHT // 2 + 40, 5], GREY, atol=4)  # the source beside them is as it was
+
+
+def bare():
+    """Somebody of whom there is a ball a frame, that hops from side to side and grows while their one joint stays."""
+    ball = sphere((0, 0, 0), 1.0, (0, 0, 0))
+    sides, radii = np.where(np.arange(FRAMES) % 2, 0.7, -0.7), np.linspace(0.2, 0.35, FRAMES)
+    meshes = (ball.vertices_m * radii[:, None, None] + np.stack([sides, np.full(FRAMES, 0.9), 0 * sides], 1)[:, None]).astype(np.float32)
+    here, count = np.eye(4)[None], len(ball.vertices_m)
+    skeleton = Skeleton(("body",), np.array([-1], np.int32), here)
+    rig = Rig("bare-mesh", skeleton, here, meshes[0], ball.faces, vertex_normals(meshes[0], ball.faces), np.zeros((count, 1), np.uint16),
+              np.ones((count, 1), np.float32))
+    still = np.tile([0.0, 0, 0, 1], (FRAMES, 1, 1)), np.zeros((FRAMES, 1, 3))
+    return Person("person_01", "a", 1, rig, Motion(*still, np.ones(FRAMES, bool), np.ones(FRAMES)), meshes), sides, radii
+
+
+def test_meshes_that_were_kept_are_drawn_as_they_are_in_every_frame(written):
+    somebody, sides, radii = bare()
+    take = take_of(somebody)
+    frames, _, _ = written(take)
+    for frame, side, radius in zip(frames, sides, radii, strict=True):
+        truth_x, truth_y = take.camera.project(np.array([[[side, 0.9, 0.0]]]))[0, 0]
+        top = int(truth_y - 250 * radius / 3.6) - 3  # the name is above that
+        y, x = np.nonzero(np.ptp(frame[top:150, :WIDTH], axis=2) > 25) + np.array([[top], [0]])  # what has a colour
+        assert np.median(x) == pytest.approx(truth_x, abs=2) and np.median(y) == pytest.approx(truth_y, abs=2)
+        # A disc of that radius at 3.6 m, 250 pixels a metre at a metre; a ball is seen a little larger, and the video softens its edge.
+        assert len(x) == pytest.approx(np.pi * (250 * radius / 3.6) ** 2, rel=0.2)
+        room = frame[:, WIDTH:]
+        assert (np.ptp(room, axis=2) > 60).sum() > 100  # it is in the view from the side too
 
 
 def test_whoever_was_not_seen_is_a_ghost(written):

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from rigdrop.convert.body import Body
 from rigdrop.motion.kinematics import skin_vertices, world_transforms
 from rigdrop.motion.rig import vertex_normals
-from rigdrop.render.puppet import coarse_puppet, decimate, puppet
+from rigdrop.render.puppet import coarse_cast, coarse_puppet, decimate, puppet
 
 from .bodies import humanoid, turns
 from .test_render_painter import sphere
@@ -45,6 +45,15 @@ def test_a_coarse_skin_uses_the_rigs_own_vertices(rig, worlds):
     assert len(coarse.faces) <= 230 < len(rig.faces)
     distance, _ = cKDTree(skin_vertices(rig, worlds)[1]).query(coarse.posed(worlds[1]).vertices_m)
     assert distance.max() < 1e-5
+
+
+def test_kept_meshes_are_drawn_with_vertices_of_their_own(rig):
+    mesh = (rig.vertices_m * [1.0, 2.0, 1.0] + [3.0, 0.0, 0.0]).astype(np.float32)  # no skinning gives that
+    drawn = coarse_cast(rig, np.array([1.0, 2, 3]), 200).posed(mesh)
+    assert len(drawn.faces) <= 230 and drawn.colours_bgr.shape == drawn.vertices_m.shape
+    distance, _ = cKDTree(mesh).query(drawn.vertices_m)
+    assert distance.max() == 0
+    np.testing.assert_allclose(np.linalg.norm(drawn.normals, axis=1), 1, atol=1e-6)
 
 
 def test_a_coarse_sphere_is_still_one():

@@ -81,6 +81,21 @@ def test_formats_of_the_same_motion_are_carried_into_the_new_report(tmp_path):
     assert [entry["format"] for entry in people[0]["files"]] == ["z", "x"]
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_stage_is_carried_over_with_its_pictures_or_not_at_all(tmp_path, lost):
+    stage, *others = _write(tmp_path, "person_01/a_skel.usdc", "person_01/a_skel_pictures/1.png", "person_01/a_skel_pictures/2.png",
+                            "person_01/b_skel_pictures/1.png")
+    if lost:
+        (tmp_path / "person_01/a_skel_pictures/2.png").unlink()
+    old = {"people": [{"id": "person_01", "files": [{"format": "usd-skel", **stage}]}], "files": [stage, *others]}
+    people = [{"id": "person_01", "files": [{"format": "z", "file": "new"}]}]
+    carried = carry_over(tmp_path, old, people)
+    settle_old_files(tmp_path, old, carried)
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ([] if lost else ["person_01/a_skel.usdc", "person_01/a_skel_pictures/1.png", "person_01/a_skel_pictures/2.png"])
+    assert [entry["format"] for entry in people[0]["files"]] == (["z"] if lost else ["z", "usd-skel"])
+
+
 def test_a_person_who_floats_still_has_no_jitter_and_no_slide():
     take = small_take(frames=12)
     motion = take.people[0].motion

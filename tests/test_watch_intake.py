@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rigdrop.config.options import OutputOptions
 from rigdrop.config.settings import Settings
 from rigdrop.errors import TryAgainError
+from rigdrop.ingest.motion_files.options import MotionFileOptions
 from rigdrop.motion.store import write_take
 from rigdrop.watch import claim as claims
 from rigdrop.watch import intake as intakes
@@ -89,6 +91,19 @@ def test_a_file_that_never_opens_is_a_job_that_is_refused(intake, inbox):
     assert _turn(intake, 1) == []
     (state,) = _turn(intake, 8)
     assert state.spec.refused_code == 66 and state.spec.refused.startswith("bad.mp4: ")
+
+
+@pytest.mark.parametrize("said_by", ["the service", "a sidecar", "nobody"])
+def test_a_pickle_is_taken_where_the_settings_trust_it(intake, inbox, shared, said_by):
+    with np.load(shared / "samples" / "sam3d_body_subj00.npz") as sample:
+        person = {name: sample[name] for name in ("mhr_model_params", "shape_params", "pred_cam_t")}
+    np.save(inbox / "people.npy", np.array([person], dtype=object), allow_pickle=True)
+    if said_by == "the service":
+        intake.settings = replace(intake.settings, motion_files=MotionFileOptions(trust=True))
+    elif said_by == "a sidecar":
+        (inbox / "people.npy.toml").write_text("trust = true\n")
+    (state,) = _turn(intake, 8)
+    assert state.spec.refused is None if said_by != "nobody" else "--trust" in state.spec.refused
 
 
 def test_a_file_that_may_not_be_read_is_refused_too(intake, inbox, monkeypatch):

@@ -10,9 +10,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rigdrop.errors import Stopped
+from rigdrop.ingest.motion_files.options import HandMergeOptions, MotionFileOptions
 from rigdrop.motion.store import write_take
 from rigdrop.watch.prober import Prober
 
@@ -46,6 +48,34 @@ def test_a_video_opens(prober, clip):
 def test_a_take_opens(prober, tmp_path):
     write_take(tmp_path / "take.h5", small_take())
     assert prober.probe(tmp_path / "take.h5", _TIMEOUT_S) is None
+
+
+def test_a_pickled_motion_file_opens_where_it_is_trusted(prober, shared, tmp_path):
+    with np.load(shared / "samples" / "sam3d_body_subj00.npz") as sample:
+        person = {name: sample[name] for name in ("mhr_model_params", "shape_params", "pred_cam_t")}
+    np.save(tmp_path / "people.npy", np.array([person], dtype=object), allow_pickle=True)
+    assert "--trust" in prober.probe(tmp_path / "people.npy", _TIMEOUT_S)
+    assert prober.probe(tmp_path / "people.npy", _TIMEOUT_S, MotionFileOptions(trust=True)) is None
+
+
+def test_a_file_of_meshes_alone_opens(prober, shared, tmp_path):
+    """It is converted where nobody has the rig; the service has not looked for it yet."""
+    with np.load(shared / "samples" / "sam3d_body_subj00.npz") as sample:
+        np.savez(tmp_path / "meshes.npz", **{name: sample[name] for name in ("pred_vertices", "shape_params", "pred_cam_t")})
+    assert prober.probe(tmp_path / "meshes.npz", _TIMEOUT_S) is None
+
+
+def test_a_motion_file_is_read_as_it_will_be(prober, tmp_path):
+    """Hands that come with it are looked at too, wherever they are."""
+    from .motion_clips import write_amass
+
+    body = write_amass(tmp_path / "walk.npz", 40)
+    reading = MotionFileOptions(hand_poses=tmp_path / "ü" / "hands.npz", hand_merge=HandMergeOptions(gap_s=1.0), source_fps="30000/1001")
+    (tmp_path / "ü").mkdir()
+    for frames, why in ((40, None), (39, "hands.npz: found 39 frames, expected 40")):
+        np.savez(reading.hand_poses, left_hand_pose=np.zeros((frames, 45)), right_hand_pose=np.zeros((frames, 45)))
+        found = prober.probe(body, _TIMEOUT_S, reading)
+        assert found is None if why is None else why in found
 
 
 def test_a_name_that_is_not_utf_8_opens(prober, clip, tmp_path):

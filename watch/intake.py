@@ -21,6 +21,7 @@ from .. import __version__
 from ..config.settings import Settings
 from ..errors import ReadError, RigdropError, SettingsError
 from ..files import sha256_of
+from ..ingest.motion_files.options import MotionFileOptions
 from ..report import read_report
 from . import claim as claims
 from . import settle
@@ -122,7 +123,7 @@ class Intake:
 
     def _look(self, entry: Entry, readiness: Readiness) -> None:
         """Take a quiet file if it opens, or never will."""
-        why = self.prober.probe(entry.path, _PROBE_TIMEOUT_S)
+        why = self.prober.probe(entry.path, _PROBE_TIMEOUT_S, self._reading(entry))
         if why is not None:
             why = why.replace(str(entry.path), entry.relative)
         if why is not None and readiness.not_open(entry, why, time.monotonic()) == "wait":
@@ -141,6 +142,17 @@ class Intake:
         except RigdropError:
             self.adoption.set()  # it lies in no inbox any more, and is no job yet
             raise
+
+    def _reading(self, entry: Entry) -> MotionFileOptions:
+        """How the file will be read; where its own settings are wrong, which the job will tell of, as the service reads."""
+        settings = self.settings
+        with contextlib.suppress(SettingsError):
+            settings = self._settings_of(entry.root, entry.relative, entry.sidecar_path if entry.sidecar else None)
+        return settings.motion_files
+
+    def _settings_of(self, root: Path, relative: str, sidecar: Path | None) -> Settings:
+        base = [("the service's settings", self.settings.as_table())]
+        return settings_of(root, relative, sidecar, base, self.service_file)
 
     def _submit(self, claim: Claim, refused: str | None = None) -> None:
         """Make a job of a claim: once for each content with the same settings."""
@@ -164,8 +176,7 @@ class Intake:
     def _spec(self, claim: Claim, refused: str | None) -> JobSpec:
         code, settings = ReadError.exit_code, self.settings
         try:
-            base = [("the service's settings", self.settings.as_table())]
-            settings = settings_of(claim.root, claim.relative, claim.sidecar, base, self.service_file)
+            settings = self._settings_of(claim.root, claim.relative, claim.sidecar)
         except SettingsError as error:
             refused, code = refused or str(error), error.exit_code
         content = _digest(claim, refused)

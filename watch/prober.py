@@ -6,10 +6,12 @@ That process imports what opening needs and nothing else, and ends when nobody h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RigdropError, Stopped
+from ..errors import ReadError, RigdropError, Stopped
+from ..ingest.motion_files.options import HandMergeOptions, MotionFileOptions
 from .child import Child, ChildDied
 
 if TYPE_CHECKING:
@@ -25,13 +27,14 @@ class Prober:
     def __init__(self, idle_s: float = _IDLE_S, environment: Mapping[str, str] | None = None) -> None:
         self._child = Child("prober", 0.0, __name__, grace_s=_GRACE_S, idle_s=idle_s, environment=environment)
 
-    def probe(self, path: Path, timeout_s: float) -> str | None:
+    def probe(self, path: Path, timeout_s: float, reading: MotionFileOptions | None = None) -> str | None:
         """Return why ``path`` does not open as a video, a motion file or a stored take; nothing where it does.
 
-        A look that takes ``timeout_s`` seconds, or ends the process, is such a reason. Raises `Stopped` after `stop`.
+        ``reading`` is how a motion file will be read: what is trusted, and which files come with it. A look that takes
+        ``timeout_s`` seconds, or ends the process, is such a reason. Raises `Stopped` after `stop`.
         """
         try:
-            self._child.run("open", {"path": str(path)}, _ignore, hang_s=timeout_s)
+            self._child.run("open", {"path": str(path), "reading": _as_json(reading or MotionFileOptions())}, _ignore, hang_s=timeout_s)
         except Stopped:
             raise
         except RigdropError as error:
@@ -67,16 +70,29 @@ def run_step(step: str, job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     from ..ingest.motion_files.registry import is_motion_file, read_recording
 
     if is_motion_file(path):
-        from ..ingest.motion_files.options import MotionFileOptions
-
         emit("imported")
-        read_recording(path, MotionFileOptions(frame_limit=1))
+        reading = _of_json(job["reading"])
+        try:
+            read_recording(path, reading)
+        except ReadError:
+            # There may be nothing but meshes in it, which are taken where nobody has the rig.
+            read_recording(path, replace(reading, keep_vertices=True))
         return {}
     from ..ingest.video import open_clip
 
     emit("imported")
     open_clip(path)
     return {}
+
+
+def _as_json(reading: MotionFileOptions) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(reading).items()}
+
+
+def _of_json(table: Mapping[str, Any]) -> MotionFileOptions:
+    """The options that `_as_json` described, for a first frame alone."""
+    paths = {name: Path(table[name]) for name in ("hand_poses", "joint_map") if table[name] is not None}
+    return MotionFileOptions(**{**table, **paths, "hand_merge": HandMergeOptions(**table["hand_merge"]), "frame_limit": 1})
 
 
 def _ignore(event: str, /, **fields: object) -> None:

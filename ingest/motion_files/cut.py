@@ -1,4 +1,4 @@
-"""A part of a recording, at another rate: what --start, --end and --fps do to motion that was not filmed."""
+"""A part of a recording: what --start and --end do to motion that was not filmed. At another rate it is brought later, as turns."""
 
 from __future__ import annotations
 
@@ -21,32 +21,21 @@ _STILL = ("betas", "R_world_source", "skeleton", "rig", "faces")
 
 
 def cut_recording(recording: Recording, options: VideoOptions, path: Path) -> Recording:
-    """Return the frames of ``recording`` from start to end, each at its own time; with a rate, the nearest to each of its times.
+    """Return the frames of ``recording`` from start to end, each at its own time.
 
     People who are in none of them are left out. Raises `ReadError` where there are no frames, naming ``path``.
     """
-    if options == VideoOptions():
+    if (options.start_s, options.end_s) == (VideoOptions.start_s, VideoOptions.end_s):
         return recording
-    rows = _rows(recording.times_s, options)
+    times_s, end_s = recording.times_s, np.inf if options.end_s is None else options.end_s
+    rows = np.flatnonzero((times_s >= options.start_s) & (times_s < end_s))
     if not len(rows):
-        first, last = recording.times_s[[0, -1]]
-        end = "the end" if options.end_s is None else f"{options.end_s:g} s"
-        raise ReadError(f"{path}: found no frame from {options.start_s:g} s to {end}, expected a part of {first:.3f} to {last:.3f} s")
+        end = "the end" if options.end_s is None else f"{end_s:g} s"
+        raise ReadError(f"{path}: found no frame from {options.start_s:g} s to {end}, expected a part of {times_s[0]:.3f} to "
+                        f"{times_s[-1]:.3f} s")
     actors = tuple(_actor(actor, rows) for actor in recording.actors if actor.visible[rows].any())
-    fps = min(options.rate or recording.fps, recording.fps)
     camera = None if recording.camera is None else _camera(recording.camera, rows)
-    return replace(recording, times_s=recording.times_s[rows], fps=fps, actors=actors, camera=camera)
-
-
-def _rows(times_s: NDArray[np.float64], options: VideoOptions) -> NDArray[np.intp]:
-    inside = np.flatnonzero((times_s >= options.start_s) & (times_s < (np.inf if options.end_s is None else options.end_s)))
-    if options.rate is None or len(inside) < 2:
-        return inside
-    kept, step_s = times_s[inside], float(1 / options.rate)
-    wanted = np.arange(kept[0], kept[-1] + 1e-6, step_s)
-    after = np.clip(np.searchsorted(kept, wanted), 1, len(kept) - 1)
-    nearest = np.where(wanted - kept[after - 1] <= kept[after] - wanted, after - 1, after)
-    return np.asarray(inside[np.unique(nearest)])
+    return replace(recording, times_s=times_s[rows], actors=actors, camera=camera)
 
 
 def _actor(actor: Actor, rows: NDArray[np.intp]) -> Actor:

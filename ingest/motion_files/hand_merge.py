@@ -12,23 +12,12 @@ from ...errors import ReadError
 from ...motion.rotations import quat_continuous, quat_inverse, quat_multiply, quat_slerp, quat_to_rotvec
 from ...motion.smpl_joints import JOINT_NAMES, SIDES, fingers
 from ..recording import SmplMotion
+from .options import HandMergeOptions
 
 Floats = NDArray[np.float64]
 
 FINGERS = 15  # joints of a hand, in MANO's order
 _FAR = 1e9
-
-
-@dataclass(frozen=True)
-class HandMergeOptions:
-    """How hands of a hand net are given to bodies and put onto them."""
-
-    wrist_limit_deg: float = 40.0
-    """Take the hand net's wrist where it is no further than this from the body's; 0 always keeps the body's."""
-    gap_s: float = 0.35
-    """Fill gaps in which a hand was not found that are no longer than this; in longer ones the hand is flat."""
-    reach: float = 1.5
-    """A hand is a body's where its wrist is no further from the body's than this, in sizes of the hand's box."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from ...errors import SettingsError
+
+
+@dataclass(frozen=True)
+class HandMergeOptions:
+    """How hands of a hand net are given to bodies and put onto them."""
+
+    wrist_limit_deg: float = 40.0
+    """Take the hand net's wrist where it is no further than this from the body's, degrees; 0 always keeps the body's."""
+    gap_s: float = 0.35
+    """Fill gaps in which a hand was not found that are no longer than this, seconds; in longer ones the hand is flat."""
+    reach: float = 1.5
+    """A hand is a body's where its wrist is no further from the body's than this, in sizes of the hand's box."""
+
+    def __post_init__(self) -> None:
+        for name in ("wrist_limit_deg", "gap_s", "reach"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                key = name.removesuffix("_deg").removesuffix("_s").replace("_", "-")
+                raise SettingsError(f"hand-merge.{key}: found {getattr(self, name)}, expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -21,11 +39,13 @@ class MotionFileOptions:
     frame_limit: int = 0
     """Read no more than this many frames of each file; 0 reads all."""
     keep_vertices: bool = False
-    """Keep the meshes that the file holds, so that baked files show just these."""
+    """Keep the meshes that the file holds, so that baked files and the preview show just these."""
     world: Literal["global", "camera"] = "global"
     """For files that hold the motion in the world's axes and in the camera's (GVHMR): which to take."""
     hand_poses: Path | None = None
     """A file of hands to put onto the bodies: hand_poses.npz, or WiLoR's output."""
+    hand_merge: HandMergeOptions = field(default_factory=HandMergeOptions)
+    """How these hands are put onto the bodies."""
     joint_map: Path | None = None
     """A map from joint names to what they mean, for skeletons that Rigdrop does not know; rigdrop map init writes one."""
 

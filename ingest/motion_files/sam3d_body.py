@@ -8,7 +8,7 @@ on so that somebody can say so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ...motion.frames import opencv_to_gltf
 from ...motion.take import Camera
-from ..recording import MHR_SHAPES, Actor, Floats, MhrMotion, Recording
+from ..recording import Floats, Recording
 from .arrays import is_npz_with, is_pickled, is_zip, open_npz
 from .continuity import follow_people
 from .options import MotionFileOptions
 from .rates import even_times
+from .sam3d_actor import actor_of_rows
 from .sam3d_rows import (
     EXPRESSION,
     FOCAL,
     JOINTS,
     MODEL,
     PLACE,
-    RAW,
     ROTATIONS,
     SHAPE,
     THERE,
@@ -88,7 +87,7 @@ def read(path: Path, options: MotionFileOptions) -> Recording:
     at, columns = (rows.frame[seen] - first) // step, _of(rows.columns, seen)
     times_s = even_times(frames, fps / step)
     person, known_by, doubts = _people(rows, at, times_s, columns)
-    actors = [_actor(number, at[person == number], _of(columns, person == number), frames, rows.faces)
+    actors = [actor_of_rows(number, at[person == number], _of(columns, person == number), frames, rows.faces)
               for number in np.unique(person).tolist()]
     camera, jumps = _camera(rows, columns)
     details = {"truth": next(key for key in TRUTHS if key in columns), "people_by": known_by, "first_frame": first, "frame_step": step}
@@ -190,28 +189,6 @@ def _poses_m(columns: Mapping[str, NDArray[Any]]) -> Floats:
         angles = columns[MODEL][:, 3:136]  # the global turn and the pose; lengths follow
         return _ARM_M * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     return np.asarray(columns[JOINTS] if JOINTS in columns else columns[VERTICES][:, ::_SOME_VERTICES], np.float64)
-
-
-def _actor(
-    track: int, at: NDArray[np.int64], columns: Mapping[str, NDArray[Any]], frames: int, faces: NDArray[np.int32] | None
-) -> Actor:
-    """Return a person from their rows; NaN in the frames in which they have none."""
-
-    def spread(key: str, cross: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray) -> Any:
-        if key not in columns:
-            return None
-        over = np.full((frames, *columns[key].shape[1:]), np.nan, columns[key].dtype)
-        for frame, values in zip(at.tolist(), columns[key]):  # one by one, since the meshes of a long clip are gigabytes
-            over[frame] = cross(values)
-        return over
-
-    visible = np.zeros(frames, bool)
-    visible[at] = True
-    shape = spread(SHAPE) if SHAPE in columns else np.where(visible[:, None], np.zeros(MHR_SHAPES), np.nan)
-    points = [spread(key, opencv_to_gltf) for key in (PLACE, JOINTS, VERTICES)]
-    motion = MhrMotion(shape, points[0], spread(MODEL), spread(EXPRESSION), points[1], points[2], faces, spread(ROTATIONS))
-    raw = {key: spread(key) for key in RAW if key in columns}
-    return Actor(track, f"Person {track}", motion, visible, visible.astype(np.float32), raw)
 
 
 def _camera(rows: Rows, columns: Mapping[str, NDArray[Any]]) -> tuple[Camera | None, tuple[str, ...]]:

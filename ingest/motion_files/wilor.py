@@ -53,9 +53,9 @@ def with_hands(
         raise ReadError(f"{hands_path}: found {hands.frame_count} frames, expected {body_frames}, as {body_path} has")
     frames = len(times_s)
     places = np.full((frames, 2, 2), np.nan) if wrists_px is None else wrists_px
-    track = assign_hands(hands, places[:, None])[0]
+    track = assign_hands(hands, places[:, None], options.hand_merge)[0]
     try:
-        return replace(actor, motion=merge_hands(motion, track, times_s, elbow_quat_xyzw)), warnings
+        return replace(actor, motion=merge_hands(motion, track, times_s, elbow_quat_xyzw, options.hand_merge)), warnings
     except ReadError as error:
         raise ReadError(f"{body_path}: {error}") from error
 
