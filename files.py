@@ -56,6 +56,13 @@ def why_refused(folder: Path) -> OSError | None:
     return None
 
 
+def listing_of(folder: Path) -> str:
+    """Return names, sizes and times of the files in a folder, or of one file, as text: for what is too much to hash for every clip."""
+    files = sorted(folder.rglob("*")) if folder.is_dir() else [folder] if folder.is_file() else []
+    states = [(path, path.stat()) for path in files if path.is_file()]
+    return ";".join(f"{path.relative_to(folder)}:{state.st_size}:{state.st_mtime_ns}" for path, state in states)
+
+
 def write_bytes(path: Path, data: bytes, draft: Path | None = None) -> None:
     """Write ``data`` to ``path`` atomically, by way of ``draft`` where one is given."""
     with atomic_path(path, draft) as temporary:

@@ -16,6 +16,14 @@ def named_files(settings: Settings) -> list[Path]:
     return [path for name in named if name and (path := Path(name)).suffix and path.is_file()]
 
 
+def named_folders(settings: Settings) -> list[Path]:
+    """Return the folders of weights, named by ``settings``, of which the motion comes."""
+    if settings.pose.estimator != "sam3d-body":
+        return []
+    named = (settings.sam3d.checkpoint, settings.sam3d.detector, settings.sam3d.masks)
+    return [path for path in named if path is not None]
+
+
 def fetch_parts(settings: Settings, emit: Emit = silent) -> None:
     """Fetch the bodies and weights that a video needs and are not there yet; nothing is asked of the network otherwise."""
     missing = [state.asset.name for state in list_states(_parts(settings)) if state.state == "missing"]
@@ -25,7 +33,10 @@ def fetch_parts(settings: Settings, emit: Emit = silent) -> None:
 
 
 def _parts(settings: Settings) -> list[str]:
-    body = [] if settings.rig.rig == "mhr" else ["anny"]
+    sam3d = settings.pose.estimator == "sam3d-body"
+    body = [] if settings.rig.rig == "mhr" or (sam3d and settings.rig.rig == "auto") else ["anny"]
+    if sam3d and not (settings.sam3d.detector or settings.sam3d.masks):
+        return [*body, "pose_detection", "pose_landmark_full"]  # people are found by the embedded nets, their bodies aren't
     if settings.pose.estimator != "blazepose":
         return body
     landmarks = "pose_landmark_heavy" if settings.pose.quality == "high" else "pose_landmark_full"

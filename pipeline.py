@@ -12,10 +12,12 @@ from __future__ import annotations
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,16 @@ from .assets import where
 from .config.settings import Settings
 from .convert.character import CharacterOptions, People, fit_people
 from .convert.finish import finish
+from .convert.mhr.morphed import with_morphs
 from .convert.onto_rig import onto_rig
 from .convert.recorded import RecordedOptions, people_of
+from .convert.resample import times_at
 from .convert.rigs.character_file import character_from
 from .convert.rigs.mhr_parameters import MhrModel
 from .convert.rigs.registry import load_mhr_model, load_rig
 from .errors import RigdropError, SettingsError, UsageError, WriteError, error_with_code
 from .events import Emit, silent
-from .files import atomic_path, sha256_of
+from .files import atomic_path, listing_of, sha256_of
 from .formats.bundle import write_bundle
 from .formats.pictures import companions
 from .formats.registry import Format, format_named
@@ -53,7 +57,7 @@ from .motion.rig import Rig
 from .motion.store import open_take, read_take, write_take
 from .motion.take import Take
 from .naming import unicode_name
-from .needs import fetch_parts, named_files
+from .needs import fetch_parts, named_files, named_folders
 from .render.preview import empty_frames, write_preview
 from .report import (
     REPORT_NAME,
@@ -73,6 +77,7 @@ from .report import (
 TAKE_NAME = "take.h5"
 _JOURNAL_NAME = "journal.json"
 _OBSERVATIONS_NAME = "observations.h5"
+_UNFINISHED_NAME = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -140,8 +145,7 @@ class Conversion:
         self.preview_fingerprint = settings.preview_fingerprint(self.motion_fingerprint, __version__)
         self.old = read_report(folder)
         self.journal = Journal() if scratch is None else Journal.read(scratch / _JOURNAL_NAME)
-        self._observations: Observations | None = None
-        self._recording: Recording | None = None
+        self._seen: Observations | Recording | None = None
         self._take: Take | None = None
 
     def _motion_fingerprint(self) -> str:
@@ -151,7 +155,11 @@ class Conversion:
                 self.source_sha256 = str(stored.attributes["source_sha256"])
                 return str(stored.provenance.get("fingerprint") or sha256_of(self.source))
         self.source_sha256 = self.known.sha256 or sha256_of(self.source)
-        return self.settings.motion_fingerprint(self.source_sha256, __version__, *map(sha256_of, named_files(self.settings)))
+        return self.settings.motion_fingerprint(self.source_sha256, __version__, *self._named())
+
+    def _named(self) -> list[str]:
+        """Tell apart what the settings name beside the source: files by what is in them, folders of weights by their listing."""
+        return [*map(sha256_of, named_files(self.settings)), *map(listing_of, named_folders(self.settings))]
 
     def has_take(self) -> bool:
         """Tell whether there is a take already: the source is one, or the folder holds the one that would come out."""
@@ -162,30 +170,29 @@ class Conversion:
 
     def estimate(self) -> None:
         """Look at the clip, or read the motion file: who is in it, and how they move."""
-        if self.is_motion:
-            self._read()
-            return
-        assert self.clip is not None
-        fetch_parts(self.settings, self.emit)
+        if not self.is_motion:
+            fetch_parts(self.settings, self.emit)
         with self._stage("estimate"):
-            estimator = load_estimator(self.settings.pose, self.settings.people)
-            self._observations = estimator.estimate(self.clip, self._progress("estimate"))
-            for warning in (*self.clip.warnings, *self._observations.details.get("warnings", ())):
+            self._seen = seen = self._read() if self.is_motion else self._look()
+            for warning in _warnings_of(seen):
                 self._warn(warning)
-            if self.scratch is not None:
-                write_observations(self.scratch / _OBSERVATIONS_NAME, self._observations)
+            if self.scratch is not None and isinstance(seen, Observations):
+                write_observations(self.scratch / _OBSERVATIONS_NAME, seen)
 
     def fit(self) -> None:
         """Make characters of what was seen."""
         if not self.is_motion:  # whose body is fetched when it is known which, if any
             fetch_parts(self.settings, self.emit)
-        seen = self._recorded() if self.is_motion else self._seen()
+        seen = self._what_was_seen()
         with self._stage("fit"):
-            fitted, times_s = finish(self._fit(seen), seen.times_s, self.settings.bind, self.settings.place)
+            load_mhr = cache(self._load_mhr)
+            times_s = times_at(seen.times_s, self._rate)
+            fitted, times_s = finish(self._fit(seen, load_mhr), times_s, self.settings.bind, self.settings.place)
+            fitted = with_morphs(fitted, times_s, self.settings.correctives, load_mhr)
             if not fitted.people:
                 self._warn(f"{self.source.name}: no people were found; the take is empty")
         self._take = self._new_take(seen, fitted, times_s)
-        self._observations = self._recording = None
+        self._seen = None
         if self.scratch is not None:
             write_take(self.scratch / TAKE_NAME, self._take)
 
@@ -204,6 +211,7 @@ class Conversion:
             elif self._take is not None:
                 write_take(target, self._take)
             self.journal.people = [describe_person(self.take, person) for person in self.take.people]
+        shutil.rmtree(self._unfinished, ignore_errors=True)
         self._wrote(target)
 
     def write(self, name: str) -> None:
@@ -311,62 +319,80 @@ class Conversion:
     def _kept_at(self) -> Path:
         return self.known.kept_at or self.source.absolute()
 
-    def _seen(self) -> Observations:
-        if self._observations is None:
-            assert self.scratch is not None, "fit comes after estimate"
-            self._observations = read_observations(self.scratch / _OBSERVATIONS_NAME)
-        return self._observations
+    @property
+    def _unfinished(self) -> Path:
+        """Where estimators keep what they have so far."""
+        return (self.scratch or self.folder) / _UNFINISHED_NAME
 
-    def _read(self) -> None:
-        with self._stage("estimate"):
-            for warning in self._recorded().warnings:
-                self._warn(warning)
+    def _what_was_seen(self) -> Observations | Recording:
+        """What `estimate` found, here or in a process that is no more."""
+        if self._seen is not None:
+            return self._seen
+        if self.is_motion:
+            return self._read()
+        assert self.scratch is not None, "fit comes after estimate"
+        kept = self.scratch / _OBSERVATIONS_NAME
+        # An estimator that hands over motion keeps what it found itself.
+        return read_observations(kept) if kept.is_file() else self._look()
 
-    def _recorded(self) -> Recording:
-        if self._recording is None:
-            options = self.settings.motion_files
-            # Without MHR's rig there is nothing of its people but their meshes.
-            whole = read_recording(self.source, options if self._mhr_folder else replace(options, keep_vertices=True))
-            self._recording = cut_recording(whole, self.settings.video, self.source)
-        return self._recording
+    def _look(self) -> Observations | Recording:
+        assert self.clip is not None
+        kept = self._unfinished / self.settings.estimate_fingerprint(self.source_sha256, __version__, *self._named())[:16]
+        return load_estimator(self.settings.estimator_options).estimate(self.clip, self._progress("estimate"), kept)
 
-    def _fit(self, seen: Observations | Recording) -> People:
+    def _read(self) -> Recording:
+        options = self.settings.motion_files
+        # Without MHR's rig there is nothing of its people but their meshes.
+        whole = read_recording(self.source, options if self._mhr_folder else replace(options, keep_vertices=True))
+        return cut_recording(whole, self.settings.video, self.source)
+
+    def _fit(self, seen: Observations | Recording, load_mhr: Callable[[], MhrModel]) -> People:
         settings = self.settings
         if isinstance(seen, Recording):
-            recorded = RecordedOptions(rig=settings.rig.rig, smpl=settings.smpl.smpl, level=settings.camera.level, clean=settings.clean,
-                                       feet=settings.feet, retarget=settings.retarget, mhr_folder=self._mhr_folder)
-            people = people_of(seen, recorded, self._load_rig, self._load_mhr, self._progress("fit"))
+            clean = settings.clean if self.is_motion else settings.clean.of_pictures()
+            recorded = RecordedOptions(rig=settings.rig.rig, smpl=settings.smpl.smpl, level=settings.camera.level, clean=clean,
+                                       feet=settings.feet, retarget=settings.retarget, mhr_folder=self._mhr_folder, rate=self._rate)
+            people = people_of(seen, recorded, self._load_rig, load_mhr, self._progress("fit"))
             for warning in people.details["warnings"]:
                 self._warn(warning)
             return people
-        options = CharacterOptions(camera=settings.camera, fit=settings.fit, hands=settings.hands, smooth=settings.smooth)
+        options = CharacterOptions(camera=settings.camera, fit=settings.fit, hands=settings.hands, smooth=settings.smooth,
+                                   feet=settings.feet)
         own = is_character_file(settings.rig.rig)
         # A character of one's own keeps its bones: a body that may be stretched is fitted, and carried over to it.
         fitted = fit_people(seen, self._load_rig("unreal" if own else settings.rig.rig), options, self._progress("fit"))
         return onto_rig(fitted, seen.times_s, self._load_rig(settings.rig.rig), settings.retarget) if own else fitted
 
+    @property
+    def _rate(self) -> Fraction | None:
+        """The rate that motion files are brought to when they are turns; clips are sampled when they are read."""
+        return self.settings.video.rate if self.is_motion else None
+
     def _load_rig(self, name: str) -> Rig:
         if is_character_file(name):
             return character_from(read_character(Path(name), self.settings.rig.rig_map))
-        return load_rig("unreal" if name == "auto" else name, self.settings.body, self.settings.rig.mhr)
+        return load_rig("unreal" if name == "auto" else name, self.settings.body, self._mhr_folder)
 
     @property
     def _mhr_folder(self) -> Path | None:
-        """Where MHR's files are, so far as anybody said."""
-        return self.settings.rig.mhr or where("mhr")
+        """Where MHR's files are, so far as anybody said; SAM 3D Body's weights come with them."""
+        settings = self.settings
+        if settings.rig.mhr or where("mhr") or settings.pose.estimator != "sam3d-body":
+            return settings.rig.mhr or where("mhr")
+        return settings.sam3d.mhr_folder
 
     def _load_mhr(self) -> MhrModel:
-        return load_mhr_model(self.settings.rig.mhr)
+        return load_mhr_model(self._mhr_folder)
 
     def _new_take(self, seen: Observations | Recording, fitted: People, times_s: NDArray[np.float64]) -> Take:
         provenance = {
-            "take": self.folder.name, "timecode": seen.timecode if isinstance(seen, Observations) else None, "source": str(self._kept_at),
-            "kind": "motion" if isinstance(seen, Recording) else "video", "fingerprint": self.motion_fingerprint,
+            "take": self.folder.name, "timecode": self.clip.timecode if self.clip else None, "source": str(self._kept_at),
+            "kind": "motion" if self.is_motion else "video", "fingerprint": self.motion_fingerprint,
             "settings": self.settings.as_table(), "video": asdict(self.settings.video), "stages": self.journal.stages,
             "estimate": dict(seen.details), "fit": fitted.details, "warnings": self.journal.warnings,
         }
         return Take(
-            times_s=times_s, fps=seen.fps, camera=fitted.camera, people=fitted.people,
+            times_s=times_s, fps=self._rate or seen.fps, camera=fitted.camera, people=fitted.people,
             source_name=unicode_name(self.source.name),
             source_sha256=self.source_sha256, created_utc=_now(), rigdrop_version=__version__, provenance=provenance,
         )
@@ -443,6 +469,10 @@ def _holds(stored: Path, fingerprint: str) -> bool:
 def person_file(folder: Path, person_id: str, form: Format, options: Any) -> Path:
     """Return where a person's file goes: ``OUT/clip/person_01/clip_person_01_skeletal.glb``."""
     return folder / person_id / form.file_name(f"{folder.name}_{person_id}", options)
+
+
+def _warnings_of(seen: Observations | Recording) -> Sequence[str]:
+    return seen.warnings if isinstance(seen, Recording) else seen.details.get("warnings", ())
 
 
 def _now() -> str:

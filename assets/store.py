@@ -52,14 +52,12 @@ def asset_path(name: str, *, on_progress: Progress | None = None) -> Path:
     A file's hash is checked once in each process. Raises `MissingPartError` saying how to get a part that can't be
     fetched, and `ReadError` for a damaged one.
     """
-    path = where(name)
-    if path is None:
-        raise MissingPartError(f"{name}: nobody said where it is; name its folder with --{name} DIR or RIGDROP_{name.upper()}")
-    asset = ASSETS[name]
-    if not path.exists() and not asset.is_users:
-        install([name], on_progress=on_progress)
+    asset = _asset(name)
+    if asset.is_users:
+        return _users_path(asset)
+    path = assets_folder() / asset.file
     if not path.exists():
-        raise MissingPartError(f"{path}: found nothing, expected the folder of {name} that RIGDROP_{name.upper()} names")
+        install([name], on_progress=on_progress)
     if path.is_file():
         status = path.stat()
         _check_once(name, path, status.st_size, status.st_mtime_ns)
@@ -71,7 +69,7 @@ def where(name: str) -> Path | None:
     asset = _asset(name)
     if not asset.is_users:
         return assets_folder() / asset.file
-    named = os.environ.get(f"RIGDROP_{name.upper()}")
+    named = os.environ.get(asset.variable)
     return Path(named).expanduser() if named else None
 
 
@@ -90,7 +88,11 @@ def install(names: Sequence[str] | None = None, *, source: Path | None = None, o
 
     ``source``, or ``RIGDROP_ASSET_SOURCE``, is a folder that holds the packages' files or the parts themselves; then the
     network is never used. One download serves all the parts of a package. ``on_progress`` counts the bytes of all.
+    Raises `MissingPartError` for a part that is named and that only the user can get.
     """
+    for name in names or ():
+        if _asset(name).is_users:
+            _users_path(_asset(name))
     wanted = [ASSETS[state.asset.name] for state in verify(names) if state.state in ("missing", "damaged")]
     source = source or _named_source()
     packages = list(dict.fromkeys(asset.package for asset in wanted if asset.package))
@@ -114,6 +116,16 @@ def _asset(name: str) -> Asset:
     if name not in ASSETS:
         raise UsageError(f"asset: found {name!r}, expected one of {', '.join(ASSETS)}")
     return ASSETS[name]
+
+
+def _users_path(asset: Asset) -> Path:
+    """Return where a part is that only the user can name."""
+    path = where(asset.name)
+    if path is None:
+        raise MissingPartError(f"{asset.name}: nobody said where it is; {asset.how_to_get}")
+    if not path.exists():
+        raise MissingPartError(f"{path}: found nothing, expected the {asset.name} that {asset.variable} names; {asset.how_to_get}")
+    return path
 
 
 def _named_source() -> Path | None:

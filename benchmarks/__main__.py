@@ -31,10 +31,13 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "pose2sim": ("folder", "videos"),
     "blender": ("mhr",),
     "landmark_offsets": ("folder",),
+    "person_boxes": ("folder",),
     "service": ("folder", "postgres"),
     "motion_files": ("mhr",),
     "retarget": ("mhr",),
-    "feet": (),
+    "feet": ("folder",),
+    "sam3d_parity": (),
+    "gpu_sam3d": ("mhr",),
 }
 
 

@@ -13,8 +13,7 @@ from platformdirs import user_cache_path
 
 import rigdrop
 from rigdrop.files import write_bytes
-from rigdrop.ingest.people.options import PeopleOptions
-from rigdrop.ingest.pose.options import PoseOptions, Quality
+from rigdrop.ingest.pose.options import EstimatorOptions, PoseOptions, Quality
 from rigdrop.ingest.pose.protocol import load_estimator
 from rigdrop.ingest.tracks import Observations
 from rigdrop.ingest.video import open_clip
@@ -51,7 +50,7 @@ def observed(clip: Path, quality: Quality, folder: Path) -> Observations:
     kept = folder / f"{clip.stem}.{quality}-{code_digest('ingest')}.pkl"
     if not kept.exists():
         start = time.perf_counter()
-        seen = load_estimator(PoseOptions(quality=quality), PeopleOptions()).estimate(open_clip(clip))
+        seen = load_estimator(EstimatorOptions(PoseOptions(quality=quality))).estimate(open_clip(clip))
         write_bytes(kept, pickle.dumps(seen))
         tell(f"{clip.name}: {quality}: {len(seen.tracks)} people, {time.perf_counter() - start:.0f} s")
     found = pickle.loads(kept.read_bytes())

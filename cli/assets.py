@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 
 from .. import assets
 from ..config.layers import settings_app
-from ..errors import MissingPartError
+from ..errors import MissingPartError, ReadError
 from .output import print_json, print_table, progress
 
 app = settings_app(name="assets", help="List, install, verify and locate bodies and network weights.")
@@ -55,7 +56,9 @@ def install(
 
 @app.command
 def verify(*names: str, json: bool = False) -> int:
-    """Check the parts that are there against the hashes that are pinned; exits with 69 where one is missing or damaged.
+    """Check the parts that are there; exits with 69 where one is missing or damaged.
+
+    Parts that Rigdrop fetches are checked against the hashes that are pinned, SAM 3D Body's weights by their names and shapes.
 
     Parameters
     ----------
@@ -64,7 +67,7 @@ def verify(*names: str, json: bool = False) -> int:
     json
         Print JSON instead of a table.
     """
-    states = assets.verify(names or None)
+    states = [_looked_into(state) for state in assets.verify(names or None)]
     _show(states, json)
     faults = [state for state in states if state.state in ("missing", "damaged")]
     return MissingPartError.exit_code if faults else 0
@@ -81,8 +84,34 @@ def where(name: str = "", /) -> None:
     """
     place = assets.where(name) if name else assets.assets_folder()
     if place is None:
-        raise MissingPartError(f"{name}: nobody said where it is; name its folder with --{name} DIR or RIGDROP_{name.upper()}")
+        raise MissingPartError(f"{name}: nobody said where it is; {assets.ASSETS[name].how_to_get}")
     print(place)
+
+
+def _looked_into(state: assets.AssetState) -> assets.AssetState:
+    """Return how it stands with a part that has no hash of ours, and what it is: SAM 3D Body's weights."""
+    if state.asset.name != "sam3d-body" or state.state != "installed" or state.path is None:
+        return state
+    from ..ingest.pose.sam3d_body.checkpoint_place import checkpoint_files, expect_packages
+
+    try:
+        checkpoint_files(state.path)
+    except MissingPartError as error:
+        return _told(replace(state, state="missing"), error)
+    try:
+        expect_packages()
+    except MissingPartError as error:
+        return _told(state, f"not looked into: {error}")
+    from ..ingest.pose.sam3d_body.checkpoint_facts import read_facts
+
+    try:
+        return _told(state, read_facts(state.path))
+    except ReadError as error:
+        return _told(replace(state, state="damaged"), error)
+
+
+def _told(state: assets.AssetState, about: object) -> assets.AssetState:
+    return replace(state, asset=replace(state.asset, about=str(about)))
 
 
 def _show(states: Sequence[assets.AssetState], json: bool) -> None:

@@ -17,6 +17,7 @@ from ..convert.clean import CleanOptions
 from ..convert.finish import BindOptions
 from ..convert.fit import FitOptions
 from ..convert.hands import HandOptions
+from ..convert.mhr.corrective_options import CorrectiveOptions
 from ..convert.place import PlaceOptions
 from ..convert.retarget import RetargetOptions
 from ..convert.rigs.body_options import BodyOptions
@@ -25,10 +26,12 @@ from ..convert.root import CameraOptions
 from ..convert.smooth import SmoothOptions
 from ..convert.stance.contacts import FeetOptions
 from ..errors import SettingsError, UsageError
+from ..formats.options import AxesOptions
 from ..formats.registry import available_formats
 from ..ingest.motion_files.options import MotionFileOptions
 from ..ingest.people.options import PeopleOptions
-from ..ingest.pose.options import PoseOptions
+from ..ingest.pose.options import EstimatorOptions, PoseOptions
+from ..ingest.pose.sam3d_body.options import Sam3dOptions
 from ..ingest.video_options import VideoOptions
 from ..render.preview import PreviewOptions
 from .layers import Layer, as_rigdrop_error, layers_app, option_name, settings_app
@@ -61,8 +64,9 @@ else:
     )
 
 
-MOTION_STAGES = ("video", "people", "pose", "motion_files", "rig", "smpl", "body", "camera", "fit", "hands", "smooth", "clean", "feet",
-                 "retarget", "bind", "place")
+ESTIMATE_STAGES = ("video", "people", "pose", "sam3d", "camera")
+MOTION_STAGES = (*ESTIMATE_STAGES, "motion_files", "rig", "smpl", "body", "fit", "hands", "smooth", "clean", "feet", "retarget",
+                 "correctives", "bind", "place")
 
 
 # Stages whose options' names would say something else on their own: --height is a person's.
@@ -80,6 +84,7 @@ class Settings:
     video: Annotated[VideoOptions, _group("Video")] = field(default_factory=VideoOptions)
     people: Annotated[PeopleOptions, _group("People")] = field(default_factory=PeopleOptions)
     pose: Annotated[PoseOptions, _group("Pose")] = field(default_factory=PoseOptions)
+    sam3d: Annotated[Sam3dOptions, _group("SAM 3D Body")] = field(default_factory=Sam3dOptions)
     motion_files: Annotated[MotionFileOptions, _group("Motion files")] = field(default_factory=MotionFileOptions)
     camera: Annotated[CameraOptions, _group("Camera and ground")] = field(default_factory=CameraOptions)
     fit: Annotated[FitOptions, _group("Fit")] = field(default_factory=FitOptions)
@@ -88,8 +93,10 @@ class Settings:
     clean: Annotated[CleanOptions, _group("Clean-up of motion files")] = field(default_factory=CleanOptions)
     feet: Annotated[FeetOptions, _group("Feet")] = field(default_factory=FeetOptions)
     retarget: Annotated[RetargetOptions, _group("Retarget", _PREFIXES["retarget"])] = field(default_factory=RetargetOptions)
+    correctives: Annotated[CorrectiveOptions, _group("Momentum Human Rig")] = field(default_factory=CorrectiveOptions)
     bind: Annotated[BindOptions, _group("Bind pose")] = field(default_factory=BindOptions)
     place: Annotated[PlaceOptions, _group("Place")] = field(default_factory=PlaceOptions)
+    axes: Annotated[AxesOptions, _group("Axes and units")] = field(default_factory=AxesOptions)
     formats: Annotated[FormatSettings, _group("Formats")] = field(default_factory=FormatSettings)
     preview: Annotated[PreviewOptions, _group("Preview", _PREFIXES["preview"])] = field(default_factory=PreviewOptions)
 
@@ -102,8 +109,8 @@ class Settings:
             raise UsageError(f"scene: found the formats {found}, expected usd-skel among them, whose stages it holds")
 
     def format_options(self, name: str) -> Any:
-        """Return the options of the format ``name``, an object of its own options class."""
-        return getattr(self.formats, name.replace("-", "_"))
+        """Return the options of the format ``name``, an object of its own options class, with the axes asked of all formats."""
+        return self.axes.given_to(getattr(self.formats, name.replace("-", "_")))
 
     def as_table(self) -> dict[str, Any]:
         """Return every setting under the key that TOML has for it, values as JSON holds them."""
@@ -121,6 +128,15 @@ class Settings:
         """
         return load_layers([("settings", table)])
 
+    @property
+    def estimator_options(self) -> EstimatorOptions:
+        """What an estimator is told."""
+        return EstimatorOptions(self.pose, self.people, self.sam3d, self.camera.focal_px)
+
+    def estimate_fingerprint(self, *about: str) -> str:
+        """Return a sha256 over ``about`` and the settings that an estimator's findings come of."""
+        return _digest(about, {stage: asdict(getattr(self, stage)) for stage in ESTIMATE_STAGES})
+
     def motion_fingerprint(self, *about: str) -> str:
         """Return a sha256 over ``about`` and the settings that the motion comes of; equal where it would come out the same."""
         return _digest(about, {stage: asdict(getattr(self, stage)) for stage in MOTION_STAGES})
@@ -128,7 +144,8 @@ class Settings:
     def files_fingerprint(self, *about: str) -> str:
         """Return a sha256 over ``about`` and the settings that the files come of, wherever they are put."""
         output = replace(self.output, out=Path(), force=False)
-        return _digest(about, {"output": asdict(output), "formats": asdict(self.formats), "preview": asdict(self.preview)})
+        stages = {"axes": asdict(self.axes), "formats": asdict(self.formats), "preview": asdict(self.preview)}
+        return _digest(about, {"output": asdict(output), **stages})
 
     def preview_fingerprint(self, *about: str) -> str:
         """Return a sha256 over ``about`` and the settings that the pictures come of."""

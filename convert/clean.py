@@ -30,6 +30,9 @@ Joints = NDArray[np.intp]
 Done = tuple[Performance, dict[str, Any]]
 Filter = tuple[Callable[[Array], Array], Callable[[Array], Array], dict[str, Any]]  # of turns, of places, and what they were set to
 
+# What suits motion that a net read picture by picture: it leaps for a picture or two, and sees least well how far somebody is.
+_SPIKE_FRAMES, _ROOT_DEPTH_S = 3, 0.12
+
 
 @dataclass(frozen=True)
 class CleanOptions:
@@ -43,8 +46,9 @@ class CleanOptions:
     """Fill anew what the source did not see: short gaps the short way, long ones between the mean poses around them."""
     short_gap_s: float = SHORT_GAP_S
     """Gaps up to this many seconds are short."""
-    smoothing: Literal["none", "gaussian", "one-euro", "adaptive-ema"] = "none"
-    """Smooth the whole clip: gaussian closes seams between batches, one-euro spares fast moves, adaptive-ema is SAM-Body4D's."""
+    smoothing: Literal["auto", "none", "gaussian", "one-euro", "adaptive-ema"] = "auto"
+    """Smooth the whole clip: gaussian closes seams between batches, one-euro spares fast moves, adaptive-ema is SAM-Body4D's. auto
+    leaves motion files as they are, and cleans what SAM 3D Body reads picture by picture from video."""
     sigma_frames: float = 2.0
     """How wide the Gaussian is, in frames."""
     sigma_s: float = 0.0
@@ -64,6 +68,13 @@ class CleanOptions:
         for name in ("root_depth_s", "spike_frames", "short_gap_s", "sigma_frames", "sigma_s", "cutoff_rise", "hand_sigma_frames"):
             self._check(name, lambda value: value >= 0, "0 or more")
         self._check("cutoff_hz", lambda value: value > 0, "a frequency above 0")
+
+    def of_pictures(self) -> CleanOptions:
+        """Return what is done about motion that was read picture by picture, each without the others; what was asked for counts."""
+        if self.smoothing != "auto":
+            return self
+        return replace(self, smoothing="gaussian", fill_gaps=True, spike_frames=self.spike_frames or _SPIKE_FRAMES,
+                       root_depth_s=self.root_depth_s or _ROOT_DEPTH_S)
 
     def _check(self, name: str, holds: Callable[[float], bool], expected: str) -> None:
         value = getattr(self, name)
@@ -101,7 +112,7 @@ def _asked_for(options: CleanOptions) -> list[tuple[str, Stage]]:
         ("root_depth", options.root_depth_s > 0, _steadied),
         ("spikes", options.spike_frames > 0, _mended),
         ("gaps", options.fill_gaps, _filled),
-        (f"smoothing_{options.smoothing.replace('-', '_')}", options.smoothing != "none", _smoothed),
+        (f"smoothing_{options.smoothing.replace('-', '_')}", options.smoothing not in ("auto", "none"), _smoothed),
         (f"hands_{options.hand_motion}", options.hand_motion != "full", _with_hands),
         ("finger_limits", options.finger_limits, _limited),
     ]

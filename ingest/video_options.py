@@ -24,7 +24,7 @@ class VideoOptions:
     end_s: float | None = None
     """Stop before this time, in seconds of the source's own time; nothing means the end."""
     fps: float | None = None
-    """Sample at this rate (29.97 means 30000/1001); nothing keeps every picture at its own time."""
+    """Sample clips, and bring motion files, to this rate (29.97 means 30000/1001); nothing keeps every frame at its own time."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.start_s) or (self.end_s is not None and not self.end_s > self.start_s):

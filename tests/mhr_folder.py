@@ -1,4 +1,4 @@
-"""The stand-in for MHR's release with pose correctives that are made up: the real ones could not be had."""
+"""The stand-in for MHR's release with pose correctives that are made up: the real ones could not be had. And body-models' word on it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from rigdrop.ingest.recording import Actor
 
 COMPONENTS, VERTICES = 3000, 4899
 MADE_UP = 60_000
@@ -21,3 +24,17 @@ def folder_with_correctives(standin: Path, folder: Path, made_up: int = MADE_UP)
     basis[rng.integers(0, COMPONENTS, made_up), rng.integers(0, VERTICES, made_up)] = rng.normal(0, 0.3, (made_up, 3))
     np.savez_compressed(folder / "corrective_blendshapes_lod1.npz", corrective_blendshapes=basis)
     return folder
+
+
+def by_body_models(folder: Path, actor: Actor, frames: list[int], cache: Path) -> np.ndarray:
+    """Return the meshes (F,V,3) of somebody at ``frames`` by body-models' own forward, in the camera's axes; ``cache`` is its folder."""
+    from body_models.mhr._pose import unpack_pose
+    from body_models.mhr.numpy import MHR
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        other = MHR(model_path=folder)
+    body_pose, head_pose, hand_pose = unpack_pose(np, actor.motion.model_params[frames])
+    expression = np.zeros((len(frames), 72))
+    vertices = other.forward_vertices(body_pose, head_pose, hand_pose, shape=actor.motion.shape_params[frames], expression=expression)
+    return np.asarray(vertices) + actor.motion.camera_translation_m[frames][:, None]

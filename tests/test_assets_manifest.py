@@ -42,5 +42,11 @@ def test_packages_are_found_under_the_names_that_registries_give_them(package, f
     assert fnmatch.fnmatchcase(file_name, package.file_pattern)
 
 
-def test_only_the_user_can_say_where_mhr_is():
-    assert ASSETS["mhr"].is_users and not ASSETS["mhr"].is_folder
+@pytest.mark.parametrize(("name", "variable", "licence"), [
+    ("mhr", "RIGDROP_MHR", "Apache-2.0"), ("sam3d-body", "RIGDROP_CHECKPOINT", "SAM License"),
+])
+def test_only_the_user_can_say_where_some_are(name, variable, licence):
+    asset = ASSETS[name]
+    assert asset.is_users and not asset.is_folder
+    assert (asset.variable, asset.licence) == (variable, licence)
+    assert asset.how_to_get.endswith(f"DIR or {variable}") and not asset.url

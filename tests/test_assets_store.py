@@ -57,7 +57,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("RIGDROP_ASSETS", str(tmp_path / "assets"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
-    for variable in ("RIGDROP_ASSET_SOURCE", "RIGDROP_MHR"):
+    for variable in ("RIGDROP_ASSET_SOURCE", "RIGDROP_MHR", "RIGDROP_CHECKPOINT"):
         monkeypatch.delenv(variable, raising=False)
     for part in PARTS:
         monkeypatch.setitem(ASSETS, part.name, part)
@@ -171,16 +171,31 @@ def test_processes_that_fetch_at_once_all_end_with_the_part(folder, tmp_path):
     assert not _leftovers(folder)
 
 
-def test_mhr_is_where_the_user_says(folder, tmp_path, monkeypatch):
-    assert _states(store.list_states(["mhr"])) == {"mhr": "yours to name"}
-    with pytest.raises(MissingPartError, match="--mhr DIR or RIGDROP_MHR"):
-        store.asset_path("mhr")
-    monkeypatch.setenv("RIGDROP_MHR", str(tmp_path / "none"))
-    with pytest.raises(MissingPartError, match="found nothing"):
-        store.asset_path("mhr")
+@pytest.mark.parametrize(("name", "option"), [("mhr", "mhr"), ("sam3d-body", "checkpoint")])
+def test_some_parts_are_where_the_user_says(folder, tmp_path, monkeypatch, name, option):
+    variable = f"RIGDROP_{option.upper()}"
+    assert _states(store.list_states([name])) == {name: "yours to name"}
+    with pytest.raises(MissingPartError, match=f"{name}: nobody said where it is; get .*--{option} DIR or {variable}"):
+        store.asset_path(name)
+    monkeypatch.setenv(variable, str(tmp_path / "none"))
+    with pytest.raises(MissingPartError, match=f"found nothing, expected the {name} that {variable} names"):
+        store.asset_path(name)
+    assert _states(store.list_states([name])) == {name: "missing"}
+    for place in (tmp_path, tmp_path / "file"):
+        (tmp_path / "file").touch()
+        monkeypatch.setenv(variable, str(place))
+        assert store.asset_path(name) == place
+        assert _states(store.verify([name])) == {name: "installed"}
+
+
+@pytest.mark.parametrize("name", ["mhr", "sam3d-body"])
+def test_a_part_that_only_the_user_can_get_is_not_fetched(folder, tmp_path, monkeypatch, name):
+    with pytest.raises(MissingPartError, match=f"{name}: nobody said where it is; get .* and name the folder with"):
+        store.install(["test_one", name])
+    assert not folder.exists()  # nothing was begun
     monkeypatch.setenv("RIGDROP_MHR", str(tmp_path))
-    assert store.asset_path("mhr") == tmp_path
-    assert _states(store.verify(["mhr"])) == {"mhr": "installed"}
+    monkeypatch.setenv("RIGDROP_CHECKPOINT", str(tmp_path))
+    assert _states(store.install([name])) == {name: "installed"}
 
 
 def test_an_unknown_part_is_a_usage_error():

@@ -75,6 +75,17 @@ def test_a_sample_is_seen_in_its_camera_a_step_apart(paths):
     np.testing.assert_allclose(seen[1] - seen[0], [[0.01, 0, 0]])
 
 
+def test_correctives_are_measured_and_a_fifth_is_kept(paths, shared):
+    figures = motion_files._correctives(paths[:1], shared / "mhr" / "lod3", 20)
+    assert all(figure.met for figure in figures) and "correctives made up" in figures[0].name
+    found = _by_name(figures)
+    # Twenty frames need no more targets than twenty-one: 12 bytes a vertex, 4 a frame.
+    size = found["what they add to a file"]
+    assert size is not None and 0 < size <= 21 * (4899 * 12 + 20 * 4) / 1e6
+    fewer = replace(figures[-2], value=4.9)
+    assert figures[-2].name == "what they cut the mean by" and not fewer.met
+
+
 @pytest.mark.slow
 def test_a_folder_is_converted_three_ways(anny_folder, tmp_path):
     figures = motion_files._folder(4, 2)

@@ -261,3 +261,11 @@ def test_depth_of_motion_in_the_world_is_refused(truth):
 def test_options_that_make_no_sense_are_refused(name, value):
     with pytest.raises(SettingsError, match=name.replace("_", "-")):
         CleanOptions(**{name: value})
+
+
+def test_what_was_read_picture_by_picture_is_cleaned_unless_somebody_says_how():
+    plain = CleanOptions().of_pictures()
+    assert (plain.smoothing, plain.fill_gaps, plain.spike_frames, plain.root_depth_s) == ("gaussian", True, 3, 0.12)
+    assert CleanOptions(spike_frames=5).of_pictures().spike_frames == 5
+    for asked in (CleanOptions(smoothing="none"), CleanOptions(smoothing="one-euro", fill_gaps=True)):
+        assert asked.of_pictures() == asked

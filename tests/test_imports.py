@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "formats": {"motion"},
     "render": {"motion", "ingest.video", "convert.rigs", "convert.body"},
     "config": {"ingest", "convert", "formats", "render"},
-    "report": {"motion", "formats.verify.report"},
+    "report": {"motion", "formats.pictures", "formats.verify.report"},
     "journal": set(),
     "naming": {"motion"},
     "needs": {"config", "assets"},

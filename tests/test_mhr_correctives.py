@@ -24,7 +24,7 @@ from rigdrop.ingest.recording import Actor, MhrMotion
 from rigdrop.motion.kinematics import skin_vertices
 from rigdrop.motion.rig import with_influences
 
-from .mhr_folder import folder_with_correctives
+from .mhr_folder import by_body_models, folder_with_correctives
 
 FRAMES = [0, 2]
 
@@ -54,22 +54,8 @@ def body(actor, model) -> Performance:
     return embody_mhr(actor, np.arange(3) / 30, model)
 
 
-def _by_body_models(folder, actor: Actor, cache) -> np.ndarray:
-    """The meshes (F,V,3) by body-models' own forward, in the camera's axes."""
-    from body_models.mhr._pose import unpack_pose
-    from body_models.mhr.numpy import MHR
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(cache))
-        other = MHR(model_path=folder)
-    body_pose, head_pose, hand_pose = unpack_pose(np, actor.motion.model_params[FRAMES])
-    expression = np.zeros((len(FRAMES), 72))
-    vertices = other.forward_vertices(body_pose, head_pose, hand_pose, shape=actor.motion.shape_params[FRAMES], expression=expression)
-    return np.asarray(vertices) + actor.motion.camera_translation_m[FRAMES][:, None]
-
-
 def test_the_mesh_is_body_models_own(folder, model, actor, body, tmp_path):
-    truth = _by_body_models(folder, actor, tmp_path)
+    truth = by_body_models(folder, actor, FRAMES, tmp_path)
     ours = np.stack(list(model_vertices(load_correctives(model), body, FRAMES)))
     # Theirs is in single precision in places: 1e-6 m on a body of metres.
     np.testing.assert_allclose(ours, truth, atol=5e-6)
@@ -86,7 +72,7 @@ def test_the_distance_is_that_between_torchs_skin_and_body_models_mesh(folder, m
     with torch.no_grad():
         given = [torch.tensor(array[FRAMES]) for array in (actor.motion.shape_params, actor.motion.model_params)]
         skin = script(*given, torch.zeros(len(FRAMES), 72, dtype=torch.float64), True)[0].numpy() / 100
-    apart_mm = 1000 * np.linalg.norm(_by_body_models(folder, actor, tmp_path) - skin - [0.3, 0, -3.0], axis=-1)
+    apart_mm = 1000 * np.linalg.norm(by_body_models(folder, actor, FRAMES, tmp_path) - skin - [0.3, 0, -3.0], axis=-1)
     told = skinning_distance_mm(model, body, body.rig, FRAMES)
     expected = {"mean": apart_mm.mean(), "median": np.median(apart_mm), "p95": np.percentile(apart_mm, 95), "max": apart_mm.max()}
     assert told == pytest.approx(expected, abs=0.01)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -101,12 +100,33 @@ def test_another_content_of_a_file_that_settings_name_is_another_motion(tube, tm
     (VideoOptions(start_s=0.2), np.arange(6, 24) / 30),
     (VideoOptions(start_s=0.2, end_s=0.5), np.arange(6, 15) / 30),
     (VideoOptions(fps=10.0), np.arange(0, 24, 3) / 30),
+    (VideoOptions(fps=59.94), np.arange(46) * 1001 / 60000),
+    (VideoOptions(start_s=0.2, fps=25.0), 0.2 + np.arange(15) / 25),
 ])
 def test_a_part_at_another_rate_keeps_its_times(tube, tmp_path, options, times_s):
     convert_clip(tube, tmp_path / "out" / "tube", Settings(output=GLB, video=options))
     take = read_take(tmp_path / "out" / "tube" / "take.h5")
     np.testing.assert_allclose(take.times_s, times_s, atol=1e-6)
-    assert take.fps == (Fraction(10) if options.fps else Fraction(30))
+    assert take.fps == (options.rate or 30)
+
+
+def test_a_character_at_another_rate_is_where_it_was(tube, tmp_path):
+    """Between frames, too: each joint lies near the chord between its places in the frames on either side."""
+    from rigdrop.motion.kinematics import world_transforms
+
+    convert_clip(tube, tmp_path / "out" / "tube", Settings(output=GLB))
+    convert_clip(tube, tmp_path / "fast" / "tube", Settings(output=GLB, video=VideoOptions(fps=120.0)))
+    joints = []
+    for folder in ("out", "fast"):
+        person = read_take(tmp_path / folder / "tube" / "take.h5").people[0]
+        motion = person.motion
+        joints.append(world_transforms(person.rig, motion.local_quat_xyzw, motion.local_translation_m)[..., :3, 3])
+    recorded, fast = joints
+    assert len(fast) == 4 * 23 + 1
+    np.testing.assert_allclose(fast[::4], recorded, atol=1e-6)
+    length = np.linalg.norm(np.diff(recorded, axis=0), axis=-1)
+    off = np.linalg.norm(fast[2::4] - (recorded[:-1] + recorded[1:]) / 2, axis=-1)
+    assert (off <= 0.05 * length + 1e-6).all() and length.max() > 0.01
 
 
 def test_a_part_that_is_not_there_is_an_error_and_makes_no_folder(tube, tmp_path):

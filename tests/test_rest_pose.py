@@ -299,3 +299,12 @@ def test_the_lead_in_carries_scale_along():
     scaled = replace(motion, scale=np.full(motion.quat_xyzw.shape[:2], 0.9))
     scale = lead_in(scaled, 4).scale
     np.testing.assert_allclose(scale[:, 5], [1.0, 1 - 0.1 * 10 / 64, 0.95, 1 - 0.1 * 54 / 64, *[0.9] * 7], atol=EXACT)
+
+
+def test_the_lead_in_begins_without_any_morph():
+    rig = humanoid()
+    rig = replace(rig, morph_targets_m=np.ones((2, len(rig.vertices_m), 3), np.float32))
+    still = rest_performance(rig, np.arange(3) / 30)
+    led = lead_in(replace(still, morph_weights=np.array([[0.8, -0.4]] * 3)), 4)
+    # Smoothstep of no, a quarter, half and three quarters of the way.
+    np.testing.assert_allclose(led.morph_weights, np.outer([0, 5 / 32, 0.5, 27 / 32, 1, 1, 1], [0.8, -0.4]), atol=1e-12)

@@ -1,23 +1,12 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
 from rigdrop.ingest.pose.sam3d_body.backbone import Backbone, MaskedBiasLinear, Rope
 from rigdrop.ingest.pose.sam3d_body.config import BackboneConfig
 
-from .sam3d_network import Recorded, apart, recordings
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients():
-    with torch.no_grad():
-        yield
+from .sam3d_fixture import no_gradients, recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 
 def _heard(network, crops):

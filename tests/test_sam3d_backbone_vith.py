@@ -1,17 +1,12 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
 from rigdrop.ingest.pose.sam3d_body.backbone_vith import VitBackbone
 from rigdrop.ingest.pose.sam3d_body.config import BackboneConfig
 
-from .sam3d_network import Recorded, apart, recordings
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
+from .sam3d_fixture import recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 
 def test_the_plain_transformer_says_what_was_recorded(recorded):

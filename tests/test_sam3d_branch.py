@@ -5,21 +5,11 @@ import torch
 
 from rigdrop.ingest.pose.sam3d_body.branch import Found, Sight
 
-from .sam3d_network import Recorded, apart, recordings
+from .sam3d_fixture import no_gradients, recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 PARAMS = {"raw": "pred_pose_raw", "global_rot": "global_rot", "body": "body_pose", "shape": "shape", "scale": "scale", "hand": "hand"}
 BRANCHES = [("body", 0, ""), ("hand", 1, "_hand"), ("hand", 2, "_hand")]
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients():
-    with torch.no_grad():
-        yield
 
 
 def _look(recorded, name, number) -> tuple[dict[str, list[torch.Tensor]], list[Found], Found]:

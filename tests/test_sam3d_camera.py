@@ -6,12 +6,8 @@ import torch
 from rigdrop.ingest.pose.sam3d_body.camera import project_centred, see
 from rigdrop.ingest.pose.sam3d_body.crop import Crops, crops_of_boxes
 
-from .sam3d_network import Recorded, apart, recordings
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
+from .sam3d_fixture import recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 
 @pytest.mark.parametrize(("name", "factor", "own"), [

@@ -7,7 +7,7 @@ import torch
 
 from rigdrop.errors import ReadError
 from rigdrop.ingest.pose.sam3d_body.checkpoint import official_key
-from rigdrop.ingest.pose.sam3d_body.config import BackboneConfig, NetworkConfig, read_config
+from rigdrop.ingest.pose.sam3d_body.config import BackboneConfig, NetworkConfig, check_settings, read_config
 from rigdrop.ingest.pose.sam3d_body.network import Network
 
 from .conftest import lacking
@@ -66,3 +66,16 @@ def test_something_else_is_an_error():
 def test_a_size_that_makes_no_sense_is_an_error(official):
     with pytest.raises(ReadError, match="sizes that no SAM 3D Body network has"):
         read_config(official[VARIANTS[0]], {"MODEL": {"IMAGE_SIZE": "large"}}, "x.ckpt")
+
+
+@pytest.mark.parametrize(("variant", "side"), [(VARIANTS[0], 500), (VARIANTS[0], 0), (VARIANTS[1], 256)])
+def test_a_crop_that_patches_do_not_fill_is_an_error(official, variant, side):
+    with pytest.raises(ReadError, match="sizes that no SAM 3D Body network has"):
+        read_config(official[variant], {"MODEL": {"IMAGE_SIZE": [side, side]}}, "x.ckpt")
+
+
+def test_settings_that_this_engine_does_not_compute_are_refused():
+    check_settings({}, "x.yaml")
+    check_settings({"MODEL": {"DECODER": {"REPEAT_PE": True}, "PERSON_HEAD": "odd"}, "TRAIN": {"FP16_TYPE": "float16"}}, "x.yaml")
+    with pytest.raises(ReadError, match=r"x\.yaml: MODEL\.DECODER\.ENABLE_TWOWAY: found True, expected False"):
+        check_settings({"MODEL": {"DECODER": {"ENABLE_TWOWAY": True}}}, "x.yaml")

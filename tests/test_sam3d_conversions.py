@@ -7,16 +7,12 @@ import torch
 
 from rigdrop.ingest.pose.sam3d_body import conversions as turns
 
-from .sam3d_network import Recorded, apart, recordings
+from .sam3d_fixture import recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 # float32 and another order of adding.
 TOLERANCE = 1e-6
 ORDERS = [("zyx", "ZYX"), ("xzy", "XZY"), ("xyz", "xyz")]
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
 
 
 def test_body_and_hand_numbers_become_the_recorded_angles(recorded):

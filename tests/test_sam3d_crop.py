@@ -15,14 +15,10 @@ from rigdrop.ingest.pose.sam3d_body.crop import (
     mirror_K,
 )
 
-from .sam3d_network import Recorded, apart, recordings
+from .sam3d_fixture import recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 CROPS = [(f"{name}{number}", padding) for name, padding in (("body", BODY_PADDING), ("hand", HAND_PADDING)) for number in range(3)]
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
 
 
 def _crops(boxes: list[list[float]], wide: int = 480, high: int = 360, padding: float = BODY_PADDING, mirrored: bool = False) -> Crops:

@@ -2,25 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 import torch
 
 from rigdrop.ingest.pose.sam3d_body.conversions import angle_between
 from rigdrop.ingest.pose.sam3d_body.fuse import fused
 from rigdrop.ingest.pose.sam3d_body.wrist import body_wrists, hand_wrists
 
-from .sam3d_network import Recorded, recordings
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients():
-    with torch.no_grad():
-        yield
+from .sam3d_fixture import no_gradients, recorded_network  # noqa: F401
+from .sam3d_network import Recorded
 
 
 def _fused(recorded: Recorded, valid: list[list[bool]], threshold: float = 4.0):

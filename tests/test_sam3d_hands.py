@@ -2,24 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 import torch
 
 from rigdrop.ingest.pose.sam3d_body.hands import Hands, believed, boxes_of, hand_crops
 from rigdrop.ingest.pose.sam3d_body.wrist import body_wrists, hand_wrists
 
-from .sam3d_network import Recorded, apart, recordings
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients():
-    with torch.no_grad():
-        yield
+from .sam3d_fixture import no_gradients, recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 
 def test_hand_boxes_are_the_recorded_ones(recorded):

@@ -5,17 +5,13 @@ import torch
 
 from rigdrop.ingest.pose.sam3d_body.heads import without_raw
 
-from .sam3d_network import Recorded, apart, recordings
+from .sam3d_fixture import recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 FIELDS = {
     "raw": "pred_pose_raw", "global_rot": "global_rot", "body": "body_pose", "shape": "shape", "scale": "scale", "hand": "hand",
     "face": "face",
 }
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
 
 
 @pytest.mark.parametrize("name", ["body", "hand"])

@@ -12,15 +12,10 @@ from rigdrop.ingest.pose.sam3d_body import mhr_file
 from rigdrop.ingest.pose.sam3d_body.mhr import Keypoints, Mhr, flip_yz, quat_multiply, quat_rotate
 from rigdrop.ingest.pose.sam3d_body.mhr_file import MhrArrays, read_mhr_arrays
 
-from .sam3d_network import Recorded, recordings
+from .sam3d_fixture import recorded_network  # noqa: F401
 
 # Metres: float32 over sixteen joints in a row.
 TOLERANCE_M = 2e-6
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
 
 
 def _pose(count: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

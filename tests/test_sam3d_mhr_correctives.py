@@ -14,14 +14,10 @@ from torch import nn
 from rigdrop.ingest.pose.sam3d_body.mhr import Keypoints, Mhr
 from rigdrop.ingest.pose.sam3d_body.mhr_correctives import Bends, CorrectiveArrays, read_correctives
 
-from .sam3d_network import Recorded, recordings
+from .mhr_folder import folder_with_correctives
+from .sam3d_fixture import recorded_network  # noqa: F401
 
 HIDDEN = 30
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
 
 
 def _made_up(vertices: int, joints: int = 127) -> CorrectiveArrays:
@@ -128,3 +124,43 @@ def test_correctives_that_do_not_fit_are_an_error(tmp_path):
     with pytest.raises(AttributeError):
         read_correctives(SimpleNamespace(pose_correctives_model=SimpleNamespace()), 4, 2)
     assert read_correctives(SimpleNamespace(), 4, 2) is None
+
+
+@pytest.fixture(scope="module")
+def release(recorded, tmp_path_factory) -> Path:
+    """A folder as MHR's release is laid out: the real activation, made-up displacements."""
+    return folder_with_correctives(recorded.mhr_path.parent, tmp_path_factory.mktemp("mhr") / "made_up")
+
+
+def _as_in_the_release(folder: Path) -> SimpleNamespace:
+    """Return the correctives of a folder as the release puts them into its TorchScript: mhr.io's load_pose_dirs_predictor."""
+    with np.load(folder / "corrective_activation.npz") as activation, np.load(folder / "corrective_blendshapes_lod1.npz") as shapes:
+        sparse = SimpleNamespace(sparse_indices=activation["0.sparse_indices"], sparse_weight=activation["0.sparse_weight"])
+        basis = shapes["corrective_blendshapes"].astype(np.float32)
+    layers = SimpleNamespace(**{"0": sparse, "2": SimpleNamespace(weight=basis.reshape(len(basis), -1).T)})
+    return SimpleNamespace(pose_correctives_model=SimpleNamespace(pose_dirs_predictor=layers))
+
+
+def test_the_corrected_mesh_and_its_keypoints_are_body_models_own(recorded, release, tmp_path, monkeypatch):
+    from body_models.mhr._pose import unpack_pose
+    from body_models.mhr.numpy import MHR
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    correctives = read_correctives(_as_in_the_release(release), 127, len(recorded.arrays.base_cm))
+    assert correctives.hidden.shape == (3000, 750)
+    arrays = replace(recorded.arrays, correctives=correctives)
+    params, shape = _pose()
+    mhr = Mhr(arrays)
+    joints = mhr.joints(params)
+    vertices = mhr.vertices_m(joints, shape).numpy()
+    parts = unpack_pose(np, params.double().numpy())
+    theirs = MHR(model_path=release)
+    truth = theirs.forward_vertices(*parts, shape=shape.double().numpy(), expression=np.zeros((2, 72)))
+    # Metres: a hundredth of a millimetre is what is asked; both are float32 in places.
+    np.testing.assert_allclose(vertices, truth, atol=1e-5)
+    plain = mhr.vertices_m(replace(joints, bends=None), shape).numpy()
+    assert np.linalg.norm(plain - truth, axis=-1).max() > 1e-3  # they do something
+    mapping = recorded.state["head_pose.keypoint_mapping"][:70].double().numpy()
+    wanted = mapping @ np.concatenate([truth, 0.01 * joints.places_cm.double().numpy()], axis=1)
+    keypoints = Keypoints(arrays, recorded.state["head_pose.keypoint_mapping"][:70])
+    np.testing.assert_allclose(keypoints(joints, shape).numpy(), wanted, atol=1e-5)

@@ -10,18 +10,8 @@ from rigdrop.ingest.pose.sam3d_body.config import BackboneConfig
 from rigdrop.ingest.pose.sam3d_body.mhr import Mhr
 from rigdrop.ingest.pose.sam3d_body.network import Network
 
-from .sam3d_network import Recorded, apart, recordings
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients():
-    with torch.no_grad():
-        yield
+from .sam3d_fixture import no_gradients, recorded_network  # noqa: F401
+from .sam3d_network import Recorded, apart
 
 
 def _pixels(recorded: Recorded) -> torch.Tensor:
@@ -42,8 +32,10 @@ def test_a_rougher_backbone_gives_a_float32_map_near_by(recorded, dtype):
     lighter = build_network(recorded.state, recorded.config, recorded.arrays, "fixture", dtype=dtype)
     rough, exact = (network.features(_pixels(recorded)) for network in (lighter, recorded.network()))
     assert rough.dtype == torch.float32
-    # The original, all of it in half precision, stands 0.0057 and 0.0007 off.
-    assert 0 < float((rough - exact).square().mean().sqrt()) < (0.006 if dtype == torch.bfloat16 else 0.001)
+    # The original, all of it in half precision, stands 0.0057 and 0.0007 off; ours rounds less, and elsewhere.
+    name, off = ("bf16", 0.006) if dtype == torch.bfloat16 else ("fp16", 0.001)
+    assert 0 < float((rough - exact).square().mean().sqrt()) < off
+    assert float((rough - recorded.body[f"{name}/backbone_out"]).square().mean().sqrt()) < 2 * off
     assert lighter.backbone.encoder.norm.weight.dtype == lighter.body.init_pose.weight.dtype == torch.float32
     assert lighter.backbone.encoder.blocks[0].mlp.w1.weight.dtype == dtype
 

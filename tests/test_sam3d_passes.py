@@ -5,18 +5,15 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rigdrop.errors import SettingsError
-from rigdrop.ingest.pose.sam3d_body.crop import default_K
 from rigdrop.ingest.pose.sam3d_body.mhr import flip_yz
-from rigdrop.ingest.pose.sam3d_body.passes import Bodies, PassOptions, People, find_bodies
+from rigdrop.ingest.pose.sam3d_body.passes import PassOptions, People, find_bodies
 
-from .sam3d_network import Recorded, recordings
+from .sam3d_cases import CASES, people_of, run_case
+from .sam3d_fixture import recorded_network  # noqa: F401
 
-CASES = [
-    "full_all", "full_none", "full_mixed", "full_default_thr", "full_nomask_defaultcam", "single_all", "single_none", "single_onehand",
-    "full_hand_kps_outside", "body_only", "body_only_nomask_edgebox",
-]
 # What is asked of the network, end to end.
 JOINTS_M, PIXELS = 1e-5, 1e-2
 PARAMS = {
@@ -24,27 +21,8 @@ PARAMS = {
 }
 
 
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
-
-
-def _people(recorded: Recorded, about: dict) -> People:
-    boxes = torch.tensor(about["boxes_xyxy"])
-    image = recorded.body["input/image_rgb"]
-    K = torch.tensor(about["cam_int"]) if about["cam_int"] else default_K(torch.tensor([[image.shape[1], image.shape[0]]]))
-    masks = recorded.body["input/masks01"][:len(boxes)] if about["uses_masks"] else None
-    return People(image[None], boxes, K.expand(len(boxes), 3, 3), torch.zeros(len(boxes), dtype=torch.int64), masks)
-
-
-def _case(recorded: Recorded, name: str) -> tuple[dict, Bodies]:
-    about = recorded.about["cases"][name]
-    options = PassOptions(about["inference_type"], about["thresh_wrist_angle"], vertices=True, exact_upstream=True)
-    return about, find_bodies(recorded.network(about["weight_overrides"]), _people(recorded, about), options)
-
-
 def _pick(people: People, which: list[int]) -> People:
-    chosen = {f.name: getattr(people, f.name)[which] for f in fields(People) if f.name not in ("frames", "mask_scores")}
+    chosen = {f.name: getattr(people, f.name)[which] for f in fields(People) if f.name not in ("frames", "mask_scores", "shared")}
     return People(people.frames, **chosen)
 
 
@@ -59,7 +37,7 @@ def _far(found: torch.Tensor, truth: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_ends_as_recorded(recorded, name):
-    about, bodies = _case(recorded, name)
+    about, bodies = run_case(recorded, name)
 
     def truth(key: str) -> torch.Tensor:
         return torch.stack([recorded.body[f"{name}/person{person}/{key}"] for person in range(len(about["boxes_xyxy"]))])
@@ -82,7 +60,7 @@ def test_a_case_ends_as_recorded(recorded, name):
 
 @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("body")])
 def test_the_gates_decide_as_recorded(recorded, name):
-    about, bodies = _case(recorded, name)
+    about, bodies = run_case(recorded, name)
     assert bodies.hand.valid.tolist() == about["hand_valid_mask"]
     assert bodies.hand.fused.tolist() == about["spliced"]
     assert bool(bodies.hand.looked_again.any()) == about["reran_body_decoder"]
@@ -92,7 +70,7 @@ def test_the_gates_decide_as_recorded(recorded, name):
 
 def test_lone_hands_are_the_recorded_ones(recorded):
     about = recorded.about["cases"]["full_all"] | {"boxes_xyxy": recorded.body["hand_only/boxes_xyxy"].tolist(), "uses_masks": False}
-    bodies = find_bodies(recorded.network(), _people(recorded, about), PassOptions("hand", vertices=True))
+    bodies = find_bodies(recorded.network(), people_of(recorded, about), PassOptions("hand", vertices=True))
     for key, mine in {
         "pred_keypoints_3d": bodies.keypoints_m, "pred_vertices": bodies.vertices_m, "pred_joint_coords": bodies.joints_m,
         "pred_cam_t": bodies.translation_m, "joint_global_rots": bodies.rotations,
@@ -105,7 +83,7 @@ def test_lone_hands_are_the_recorded_ones(recorded):
 
 
 def test_rotations_are_those_of_the_parameters_and_not_the_stale_ones(recorded):
-    _, bodies = _case(recorded, "full_all")
+    _, bodies = run_case(recorded, "full_all")
     network = recorded.network()
     joints = network.mhr.joints(bodies.model_params)
     assert torch.equal(bodies.rotations, joints.rotations)
@@ -116,7 +94,7 @@ def test_rotations_are_those_of_the_parameters_and_not_the_stale_ones(recorded):
 
 def test_a_person_s_result_does_not_depend_on_who_shares_the_frame(recorded):
     about = recorded.about["cases"]["full_mixed"]
-    people, options = _people(recorded, about), PassOptions(wrist_threshold_rad=about["thresh_wrist_angle"])
+    people, options = people_of(recorded, about), PassOptions(wrist_threshold_rad=about["thresh_wrist_angle"])
     both, alone = (find_bodies(recorded.network(), _pick(people, which), options) for which in ([0, 1], [1]))
     assert _far(both.joints_m[1:], alone.joints_m) < JOINTS_M
     exact = replace(options, exact_upstream=True)
@@ -126,7 +104,7 @@ def test_a_person_s_result_does_not_depend_on_who_shares_the_frame(recorded):
 
 def test_a_batch_of_two_frames_is_two_batches_of_one(recorded):
     about = recorded.about["cases"]["full_all"]
-    people = _people(recorded, about)
+    people = people_of(recorded, about)
     frames = torch.cat([people.frames, people.frames.flip(2)])
     split = _whole(people, frames=frames, frame=torch.tensor([0, 1]))
     options = PassOptions(wrist_threshold_rad=4.0)
@@ -137,7 +115,7 @@ def test_a_batch_of_two_frames_is_two_batches_of_one(recorded):
 
 
 def test_a_custom_principal_point_is_honoured(recorded):
-    people = _people(recorded, recorded.about["cases"]["full_all"])
+    people = people_of(recorded, recorded.about["cases"]["full_all"])
     bodies = find_bodies(recorded.network(), people, PassOptions())
     points = bodies.keypoints_m + bodies.translation_m[:, None]
     own = (points / points[..., 2:]) @ people.K.transpose(-1, -2)
@@ -147,7 +125,7 @@ def test_a_custom_principal_point_is_honoured(recorded):
 
 
 def test_no_mask_and_a_mask_of_score_zero_are_the_same(recorded):
-    people = _people(recorded, recorded.about["cases"]["body_only"])
+    people = people_of(recorded, recorded.about["cases"]["body_only"])
     options = PassOptions("body")
     plain = find_bodies(recorded.network(), replace(people, masks=None), options)
     scored = find_bodies(recorded.network(), replace(people, mask_scores=torch.tensor([0.0, 1.0])), options)
@@ -158,20 +136,20 @@ def test_no_mask_and_a_mask_of_score_zero_are_the_same(recorded):
 
 @pytest.mark.parametrize("mode", ["full", "fast", "body", "hand"])
 def test_nobody_is_a_batch_of_none(recorded, mode):
-    people = _pick(_people(recorded, recorded.about["cases"]["full_all"]), [])
+    people = _pick(people_of(recorded, recorded.about["cases"]["full_all"]), [])
     bodies = find_bodies(recorded.network(), people, PassOptions(mode, vertices=True))
     assert bodies.joints_m.shape == (0, 127, 3) and bodies.vertices_m.shape[0] == 0
 
 
 def test_people_at_and_beyond_the_border_are_numbers_all_the_same(recorded):
-    people = _people(recorded, recorded.about["cases"]["full_all"])
+    people = people_of(recorded, recorded.about["cases"]["full_all"])
     boxes = torch.tensor([[-400.0, -300, -200, -10], [470, 350, 900, 1200]])
     bodies = find_bodies(recorded.network(), replace(people, boxes_xyxy=boxes), PassOptions())
     assert all(torch.isfinite(part).all() for part in (bodies.joints_m, bodies.keypoints_px, bodies.model_params))
 
 
 def test_a_box_of_no_size_spoils_no_other(recorded):
-    people = _people(recorded, recorded.about["cases"]["full_all"])
+    people = people_of(recorded, recorded.about["cases"]["full_all"])
     boxes = people.boxes_xyxy.clone()
     boxes[0] = torch.tensor([50.0, 60, 50, 60])
     spoilt, whole = (find_bodies(recorded.network(), replace(people, boxes_xyxy=b), PassOptions()) for b in (boxes, people.boxes_xyxy))
@@ -180,7 +158,7 @@ def test_a_box_of_no_size_spoils_no_other(recorded):
 
 
 def test_without_a_second_look_hands_are_put_on_the_first_body(recorded):
-    people = _people(recorded, recorded.about["cases"]["full_all"])
+    people = people_of(recorded, recorded.about["cases"]["full_all"])
     body, fast = (find_bodies(recorded.network(), people, PassOptions(mode, wrist_threshold_rad=4.0)) for mode in ("body", "fast"))
     assert fast.hand.fused.all() and not fast.hand.looked_again.any()
     assert torch.equal(fast.hand.angles_rad[..., 0], fast.hand.angles_rad[..., 1])
@@ -191,7 +169,7 @@ def test_without_a_second_look_hands_are_put_on_the_first_body(recorded):
 
 
 def test_a_4k_frame_is_cut_like_any_other(recorded):
-    people = _people(recorded, recorded.about["cases"]["body_only_nomask_edgebox"])
+    people = people_of(recorded, recorded.about["cases"]["body_only_nomask_edgebox"])
     frames = torch.zeros(1, 2160, 3840, 3, dtype=torch.uint8)
     frames[:, 1000:1360, 3000:3480] = people.frames
     moved = replace(people, frames=frames, boxes_xyxy=torch.tensor([[3040.0, 1030, 3190, 1335], [3260, 1052, 3420, 1349]]))
@@ -209,6 +187,27 @@ def test_an_unknown_mode_is_an_error():
 
 
 def test_a_clip_of_the_same_frame_says_the_same_in_each(recorded):
-    people = _pick(_people(recorded, recorded.about["cases"]["full_all"]), [0, 0, 0])
+    people = _pick(people_of(recorded, recorded.about["cases"]["full_all"]), [0, 0, 0])
     bodies = find_bodies(recorded.network(), people, PassOptions())
     assert np.ptp(bodies.joints_m.numpy(), axis=0).max() < 1e-6
+
+
+class _NoLookingBack(TorchDispatchMode):
+    """Forbids what would make the host wait for a GPU: its numbers read, chosen by, or copied up anew."""
+
+    FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "item", "equal", "is_nonzero", "unique", "lift_fresh")
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        name = function.overloadpacket.__name__
+        chosen = arguments[1] if name in ("index", "index_put", "index_put_") else ()
+        assert name not in self.FORBIDDEN, name
+        assert not any(index is not None and index.dtype == torch.bool for index in chosen), name
+        return function(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize("mode", ["full", "fast", "body"])
+def test_the_host_never_waits_for_what_was_reckoned(recorded, mode):
+    people, options = people_of(recorded, recorded.about["cases"]["full_all"]), PassOptions(mode, vertices=True)
+    find_bodies(recorded.network(), people, options)  # tables go up once
+    with _NoLookingBack():
+        find_bodies(recorded.network(), people, options)

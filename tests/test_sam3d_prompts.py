@@ -1,20 +1,9 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
-from .sam3d_network import Recorded, apart, recordings
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients():
-    with torch.no_grad():
-        yield
+from .sam3d_fixture import no_gradients, recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 
 def test_prompts_of_every_label_are_the_recorded_vectors(recorded):

@@ -5,12 +5,8 @@ import torch
 
 from rigdrop.ingest.pose.sam3d_body.rays import fourier, ray_cells, ray_map, shrink
 
-from .sam3d_network import Recorded, apart, recordings
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
+from .sam3d_fixture import recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 
 def _reduced(rays: torch.Tensor) -> torch.Tensor:

@@ -1,24 +1,13 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
 from rigdrop.ingest.pose.sam3d_body.refine import look_again, prompts_of
 
-from .sam3d_network import Recorded, apart, recordings
+from .sam3d_fixture import no_gradients, recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 BOTH = torch.ones(2, 2, dtype=torch.bool)
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients():
-    with torch.no_grad():
-        yield
 
 
 def test_prompts_are_the_recorded_ones(recorded):

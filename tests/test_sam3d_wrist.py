@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
 from rigdrop.ingest.pose.sam3d_body.conversions import xzy_to_matrix
 from rigdrop.ingest.pose.sam3d_body.heads import BodyParams
 from rigdrop.ingest.pose.sam3d_body.wrist import body_wrists, nearer_limits, with_wrists, wrist_angles
 
-from .sam3d_network import Recorded, apart, recordings
-
-
-@pytest.fixture(scope="session")
-def recorded(shared) -> Recorded:
-    return recordings(shared)
+from .sam3d_fixture import recorded_network  # noqa: F401
+from .sam3d_network import apart
 
 
 def _params(body: torch.Tensor) -> BodyParams:

@@ -174,7 +174,8 @@ def test_the_fingerprint_of_the_motion_sees_its_own_options_and_no_others():
 
 def test_the_fingerprint_of_the_files_sees_what_is_written_and_not_where():
     base = load_settings().files_fingerprint("a")
-    for tokens in (["--format", "usd-skel"], ["--no-preview"], ["--glb-skeletal.influences", "4"], ["--scene"]):
+    for tokens in (["--format", "usd-skel"], ["--no-preview"], ["--glb-skeletal.influences", "4"], ["--scene"], ["--up", "z"],
+                   ["--units", "cm"]):
         assert load_settings(tokens).files_fingerprint("a") != base, tokens
     for tokens in (["--out", "x"], ["--force"]):
         assert load_settings(tokens).files_fingerprint("a") == base, tokens
@@ -188,10 +189,11 @@ def _other(key, value):
     """Another value that this setting can have."""
     chosen = {
         "format": ["usd-skel", "glb-baked"], "rig": "mixamo", "estimator": "other one", "quality": "high", "usd-skel.preset": "unreal",
-        "usd-skel.up": "y", "usd-skel.units": "m",
+        "up": "z", "units": "cm", "usd-skel.up": "y", "usd-skel.units": "m",
         "usd-skel.format": "usda", "glb-skeletal.influences": 4,
         "source-fps": "30000/1001", "world": "camera", "hand-poses": "hands.npz", "joint-map": "map.toml", "rig-map": "hero.toml",
-        "smoothing": "gaussian",
+        "smoothing": "gaussian", "checkpoint": "weights", "passes": "fast", "device": "cuda:1", "precision": "float16",
+        "detector": "d-fine", "masks": "sam3", "correctives": "morphs",
         "hand-motion": "static", "retarget.hands-from": "hips", "ground": -0.1,
         "bind-pose": "T", "root": "hips", "facing": "+x", "at": [1.5, -2.0],
         "end": 9.25, "fps": 29.97, "focal": 1450.1, "height": 1.1 + 0.1, "mhr": "/a b/-ü/\udcff", "smpl": "bodies", "out": "--x y,z",

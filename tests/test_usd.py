@@ -8,6 +8,7 @@ import pytest
 from pxr import Sdf, Usd, UsdGeom
 
 from rigdrop.errors import WriteError
+from rigdrop.formats.pictures import companions
 from rigdrop.formats.usd import legal_names, new_stage, save_layer, time_codes
 from rigdrop.motion.frames import UNREAL, Y_UP
 
@@ -58,3 +59,12 @@ def test_a_folder_that_can_not_be_made_is_a_write_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WriteError):
         save_layer(new_stage(small_take(2), Y_UP, "somebody").GetRootLayer(), tmp_path / "file" / "a.usdc")
+
+
+def test_pictures_of_an_older_stage_do_not_stay_with_a_new_one(tmp_path):
+    layer, path = Sdf.Layer.CreateAnonymous(), tmp_path / "a_skel.usdc"
+    save_layer(layer, path, {"pictures/skin.png": b"1", "pictures/hair.png": b"2"})
+    save_layer(layer, path, {"pictures/skin.png": b"3"})
+    assert {file.name: file.read_bytes() for file in companions(path)} == {"skin.png": b"3"}
+    save_layer(layer, path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a_skel.usdc"]

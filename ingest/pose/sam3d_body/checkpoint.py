@@ -1,11 +1,9 @@
-"""An official checkpoint's folder as a network, without running anything that stands in it (section 0).
-
-Nothing is fetched: the weights are given out by their makers alone, to those who accept their licence.
-"""
+"""An official checkpoint's folder as a network, without running anything that stands in it (section 0)."""
 
 from __future__ import annotations
 
 import importlib
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,49 +12,53 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....errors import MissingPartError, ReadError
-from .config import NetworkConfig, read_config
+from ....errors import ReadError
+from .checkpoint_place import SETTINGS_FILE, STATE_FILE, CheckpointFiles, checkpoint_files
+from .config import NetworkConfig, check_settings, read_config
 from .mhr import Mhr
 from .mhr_file import MhrArrays, read_mhr_arrays
 from .network import Network
 from .safetensors_file import read_safetensors
 
-STATE_FILE = "model.ckpt"
-SETTINGS_FILE = "model_config.yaml"
-MHR_FILE = Path("assets", "mhr_model.pt")
-_WHERE = (
-    "ask for the weights at facebook/sam-3d-body-dinov3 on Hugging Face (Meta's SAM License holds for them, not ours) "
-    "and name the folder that holds model.ckpt, model_config.yaml and assets/mhr_model.pt"
-)
 # Kept in checkpoints, used by nobody who only infers: their end or their beginning.
 _UNUSED_ENDS = (".mask_token", ".faces", ".hand_pose_comps_ori", "image_mean", "image_std")
 _UNUSED_STARTS = ("hand_cls_embed.", "head_pose.mhr.", "head_pose_hand.mhr.")
 _AT_MOST = 12
+# What comes instead of a file where a download went wrong: a page that asks to log in, or git's note of a file elsewhere.
+_STAND_INS = {b"<": "a web page", b"version https://git-lfs": "Git LFS's note of a file that was not fetched"}
 
 
-@dataclass(frozen=True)
-class CheckpointFiles:
-    """Where a checkpoint's parts are."""
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint's weights by official name, on disk until they are used, and the sizes of their network."""
 
-    state: Path
-    settings: Path
-    mhr: Path
+    files: CheckpointFiles
+    state: Mapping[str, Tensor]
+    config: NetworkConfig
 
 
-def checkpoint_files(path: Path) -> CheckpointFiles:
-    """Return the parts of a checkpoint: a folder, or a ``.safetensors`` or ``.ckpt`` file in one.
+class _Inert:
+    """Stands for whatever a checkpoint holds beside tensors: it takes everything and does nothing."""
 
-    Raises `MissingPartError` where there is none; it says where the weights are to be had.
+    def __new__(cls, *_: object, **__: object) -> _Inert:
+        return object.__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Return the checkpoint in a folder, or in a file of one; nothing big is read yet.
+
+    Raises `MissingPartError` where a file is missing and `ReadError` where one is not what it should be.
     """
-    folder, states = path, [path / STATE_FILE, *sorted(path.glob("*.safetensors"))]
-    if path.is_file():
-        folder, states = path.parent, [path]
-    state = next((state for state in states if state.is_file()), None)
-    if state is None:
-        raise MissingPartError(f"{path}: found no checkpoint of SAM 3D Body; {_WHERE}")
-    if not (folder / MHR_FILE).is_file():
-        raise MissingPartError(f"{folder / MHR_FILE}: found no such file; {_WHERE}")
-    return CheckpointFiles(state, folder / SETTINGS_FILE, folder / MHR_FILE)
+    files = checkpoint_files(path)
+    state, settings = read_state(files.state), read_settings(files.settings)
+    check_settings(settings, str(files.settings))
+    return Checkpoint(files, state, read_config({key: tuple(value.shape) for key, value in state.items()}, settings, str(files.state)))
 
 
 def load_network(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Network:
@@ -64,10 +66,8 @@ def load_network(path: Path, device: torch.device | str = "cpu", dtype: torch.dt
 
     Raises `MissingPartError` where a file is missing and `ReadError` where one is not what it should be.
     """
-    files = checkpoint_files(path)
-    state = read_state(files.state)
-    config = read_config({key: tuple(value.shape) for key, value in state.items()}, read_settings(files.settings), str(files.state))
-    return build_network(state, config, read_mhr_arrays(files.mhr), str(files.state), device, dtype)
+    found = open_checkpoint(path)
+    return build_network(found.state, found.config, read_mhr_arrays(found.files.mhr), str(found.files.state), device, dtype)
 
 
 def build_network(
@@ -75,14 +75,8 @@ def build_network(
     dtype: torch.dtype = torch.float32,
 ) -> Network:
     """Return the network of a state with official key names; ``where`` begins the `ReadError` of one that does not fit."""
-    with torch.device("meta"):
-        network = Network(config)
+    network = fitting_network(state, config, arrays, where)
     own = network.state_dict()
-    check_state(state, {official_key(key): tuple(value.shape) for key, value in own.items()}, where)
-    points = len(arrays.base_cm) + len(arrays.parents)
-    if config.mapping[1] != points:
-        raise ReadError(f"{where}: head_pose.keypoint_mapping: found weights of {config.mapping[1]} points, expected {points}, "
-                        "as many as the MHR model beside it has vertices and joints; use the one that came with it")
     network.load_state_dict({key: _of_kind(state[official_key(key)], value) for key, value in own.items()}, assign=True)
     if dtype != torch.float32:
         network.lighten(dtype)
@@ -90,6 +84,18 @@ def build_network(
     network.attach(Mhr(arrays).to(device))
     # What was attached was made on the host.
     return network.to(device).eval().requires_grad_(False)
+
+
+def fitting_network(state: Mapping[str, Tensor], config: NetworkConfig, arrays: MhrArrays, where: str) -> Network:
+    """Return the network that a state and an MHR model belong to, without numbers. Raises `ReadError` where they belong to none."""
+    with torch.device("meta"):
+        network = Network(config)
+    check_state(state, {official_key(key): tuple(value.shape) for key, value in network.state_dict().items()}, where)
+    points = len(arrays.base_cm) + len(arrays.parents)
+    if config.mapping[1] != points:
+        raise ReadError(f"{where}: head_pose.keypoint_mapping: found weights of {config.mapping[1]} points, expected {points}, "
+                        "as many as the MHR model beside it has vertices and joints; use the one that came with it")
+    return network
 
 
 def official_key(key: str) -> str:
@@ -122,11 +128,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = _read_inertly(path)
     # Whatever a file that is cut, older or made to do harm sets off.
     except Exception as error:
-        raise ReadError(f"{path}: found no file of tensors alone ({error}), expected SAM 3D Body's {STATE_FILE}, which is "
-                        "read without running what stands in it") from error
+        raise ReadError(f"{path}: found {_stand_in(path) or f'no file of tensors alone ({_reason(error)})'}, expected SAM 3D Body's "
+                        f"{STATE_FILE}, which is read without running what stands in it; get it again") from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ReadError(f"{path}: found something else than named tensors, expected SAM 3D Body's {STATE_FILE}")
@@ -147,12 +153,34 @@ def read_settings(path: Path) -> Mapping[str, Any]:
     return settings
 
 
+def _read_inertly(path: Path) -> Any:
+    """Return what torch saved in a file; objects beside the tensors come as `_Inert`, and no code of theirs is run."""
+    if not zipfile.is_zipfile(path):
+        # As torch saved before 1.6; such a file can't stay on disk.
+        return torch.load(path, map_location="cpu", weights_only=True)
+    others = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    with torch.serialization.safe_globals([(_Inert, name) for name in others]):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+
+
+def _stand_in(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    return next((name for begin, name in _STAND_INS.items() if start.startswith(begin)), "")
+
+
+def _reason(error: Exception) -> str:
+    """Return an error's first line, without torch's advice to read the file unsafely."""
+    lines = str(error).partition("WeightsUnpickler error:")[2].strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def _unused(key: str) -> bool:
     return key.endswith(_UNUSED_ENDS) or key.startswith(_UNUSED_STARTS)
 
 
 def _of_kind(value: Tensor, like: Tensor) -> Tensor:
-    return value.to(like.dtype)
+    return (value.to_dense() if value.is_sparse else value).to(like.dtype)
 
 
 def _listed(keys: Iterable[str]) -> str:

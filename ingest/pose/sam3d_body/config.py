@@ -10,6 +10,18 @@ from ....errors import ReadError
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+# What decides how the network computes and shows in no tensor's name or shape: this engine computes it in one way.
+_COMPUTED = {
+    ("DECODER", "FFN_TYPE"): "origin",
+    ("DECODER", "ENABLE_TWOWAY"): False,
+    ("DECODER", "REPEAT_PE"): True,
+    ("DECODER", "CONDITION_TYPE"): "cliff",
+    ("DECODER", "DO_INTERM_PREDS"): True,
+    ("DECODER", "KEYPOINT_TOKEN_UPDATE"): "v2",
+    ("PERSON_HEAD", "POSE_TYPE"): "mhr",
+    ("PERSON_HEAD", "CAMERA_TYPE"): "perspective",
+}
+
 
 @dataclass(frozen=True)
 class BackboneConfig:
@@ -78,7 +90,7 @@ def read_config(shapes: Shapes, settings: Mapping[str, Any], where: str) -> Netw
         decoder, backbone = _section(model, "DECODER"), _backbone(shapes)
         head_width = int(decoder.get("DIM_HEAD", 64))
         crop = model.get("IMAGE_SIZE", (512, 512))
-        return NetworkConfig(
+        config = NetworkConfig(
             crop_px=int(crop[0]),
             mean=_three(model.get("IMAGE_MEAN", NetworkConfig.mean)),
             std=_three(model.get("IMAGE_STD", NetworkConfig.std)),
@@ -95,10 +107,24 @@ def read_config(shapes: Shapes, settings: Mapping[str, Any], where: str) -> Netw
             mapping=_two(shapes["head_pose.keypoint_mapping"]),
             nonhand=shapes["head_pose_hand.nonhand_param_idxs"][0],
         )
+        _check_crop(config)
+        return config
     except KeyError as error:
         raise ReadError(f"{where}: found no {error}, expected a SAM 3D Body checkpoint's state") from error
     except (TypeError, ValueError, IndexError) as error:
         raise ReadError(f"{where}: found sizes that no SAM 3D Body network has ({error}), expected the official ones") from error
+
+
+def check_settings(settings: Mapping[str, Any], where: str) -> None:
+    """Make sure that a checkpoint's yaml asks for nothing that this engine does not compute. Raises `ReadError`.
+
+    In which half precision the original ran (TRAIN.FP16_TYPE) and how it was trained changes nothing here.
+    """
+    model = _section(settings, "MODEL")
+    for (section, name), computed in _COMPUTED.items():
+        found = _section(model, section).get(name, computed)
+        if found != computed:
+            raise ReadError(f"{where}: MODEL.{section}.{name}: found {found!r}, expected {computed!r}, which is what this engine computes")
 
 
 def _backbone(shapes: Shapes) -> BackboneConfig:
@@ -115,6 +141,14 @@ def _backbone(shapes: Shapes) -> BackboneConfig:
         "dinov3", width, _count(shapes, "backbone.encoder.blocks"), heads, shapes["backbone.encoder.blocks.0.mlp.w1.weight"][0],
         patch, shapes["backbone.encoder.storage_tokens"][1], 0,
     )
+
+
+def _check_crop(config: NetworkConfig) -> None:
+    (rows, columns), patches = config.grid, config.backbone.patches
+    if config.crop_px < 1 or config.crop_px % config.backbone.patch:
+        raise ValueError(f"crops of {config.crop_px} pixels, patches of {config.backbone.patch}")
+    if config.backbone.kind == "vit" and rows * columns != patches:
+        raise ValueError(f"places of {patches} patches, crops of {rows} × {columns}")
 
 
 def _count(shapes: Shapes, prefix: str) -> int:

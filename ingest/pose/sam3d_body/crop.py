@@ -1,12 +1,12 @@
 """From a box in a frame to the square that the network sees: geometry, condition, pixels (section 1).
 
-All crops of a batch are cut on the device the frames are on; frames stay uint8. A crop may be of the mirrored frame, which
-is how a left hand comes to look like a right one: its pixels are then those of column W − 1 − x.
+All crops of a batch are cut on the device the frames are on, whatever sizes these have; frames stay uint8. A crop may be of
+the mirrored frame, which is how a left hand comes to look like a right one: its pixels are then those of column W − 1 − x.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,15 @@ from torch import Tensor
 BODY_PADDING = 1.25
 HAND_PADDING = 0.9
 _BODY_ASPECT = 0.75
+
+
+@dataclass(frozen=True)
+class Frames:
+    """F pictures of any sizes, of C channels each, one behind the other."""
+
+    flat: Tensor  # (pixels of all,C) uint8, row by row
+    first: Tensor  # (F,) int64, where each begins
+    size_px: Tensor  # (F,2) int64, width and height
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,17 @@ class Crops:
     def to_frame(self, fractions: Tensor) -> Tensor:
         """Return fractions of the crop (B,2), 0 to 1, as frame pixels."""
         return (fractions * self.crop_px - self.offset) / self.scale[:, None]
+
+
+def as_frames(frames: Tensor | Frames) -> Frames:
+    """Return frames (F,H,W,C) uint8, which are all of one size, as any frames."""
+    if isinstance(frames, Frames):
+        return frames
+    count, height, width, channels = frames.shape
+    size = torch.empty(count, 2, dtype=torch.int64, device=frames.device)
+    size[:, 0].fill_(width)
+    size[:, 1].fill_(height)
+    return Frames(frames.reshape(-1, channels), torch.arange(count, device=frames.device) * (height * width), size)
 
 
 def join_crops(parts: list[Crops]) -> Crops:
@@ -94,24 +114,24 @@ def crops_of_boxes(
     )
 
 
-def cut(frames: Tensor, crops: Crops) -> Tensor:
-    """Return the pixels (B,C,N,N) uint8 of crops of frames (F,H,W,C) uint8: bilinear, 0 beyond the border, rounded.
+def cut(frames: Tensor | Frames, crops: Crops) -> Tensor:
+    """Return the pixels (B,C,N,N) uint8 of crops of frames, (F,H,W,C) or any: bilinear, 0 beyond the border, rounded.
 
     Coordinates and blends are those of OpenCV 5's warp, float32, up to the last bit of a fused multiply.
     """
-    height, width, channels = frames.shape[1:]
+    frames = as_frames(frames)
+    first, (width, height) = frames.first[crops.frame], frames.size_px[crops.frame, :, None].unbind(1)
     side = crops.side_px.double()
     start = crops.centre_px.double() - side[:, None] / 2
     x, across = _taps(side / crops.crop_px, start[:, 0], crops.crop_px)
     y, down = _taps(side / crops.crop_px, start[:, 1], crops.crop_px)
-    flat = frames.reshape(-1, channels)
 
     def tap(row: int, column: int) -> Tensor:
         xs, ys = x + column, y + row
         seen = ((ys >= 0) & (ys < height))[:, :, None] & ((xs >= 0) & (xs < width))[:, None]
-        xs = torch.where(crops.mirrored[:, None], width - 1 - xs, xs).clamp(0, width - 1)
-        place = crops.frame[:, None, None] * (height * width) + ys.clamp(0, height - 1)[:, :, None] * width + xs[:, None]
-        return flat[place].float() * seen[..., None]
+        xs = torch.where(crops.mirrored[:, None], width - 1 - xs, xs).clamp(min=0).minimum(width - 1)
+        rows = first[:, None] + ys.clamp(min=0).minimum(height - 1) * width
+        return frames.flat[rows[:, :, None] + xs[:, None]].float() * seen[..., None]
 
     across, down = across[:, None, :, None], down[:, :, None, None]
     upper = tap(0, 0)
@@ -122,10 +142,10 @@ def cut(frames: Tensor, crops: Crops) -> Tensor:
     return blended.round().clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 2)
 
 
-def cut_masks(masks: Tensor, crops: Crops) -> Tensor:
-    """Return the crops (B,1,N,N) uint8 of masks (B,H,W) uint8 that are 0 or 1, one for each crop."""
-    own = torch.arange(len(crops), device=masks.device)
-    return cut(masks[..., None], Crops(**{**vars(crops), "frame": own}))
+def cut_masks(masks: Tensor | Frames, crops: Crops) -> Tensor:
+    """Return the crops (B,1,N,N) uint8 of masks that are 0 or 1, one for each crop: (B,H,W) uint8, or frames of one channel."""
+    own = torch.arange(len(crops), device=crops.frame.device)
+    return cut(masks if isinstance(masks, Frames) else masks[..., None], replace(crops, frame=own))
 
 
 def _taps(step: Tensor, start: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from .branch import Found
 from .constants import constant, indices
 from .conversions import HAND_NUMBERS, angle_between
-from .crop import HAND_PADDING, Crops, crops_of_boxes, cut, join_crops, mirror_K
+from .crop import HAND_PADDING, Crops, crops_of_boxes, join_crops, mirror_K
 from .heads import BodyParams, PoseHead
 from .network import Network
 from .wrist import HANDS, body_wrists, hand_wrists
@@ -63,9 +63,8 @@ def hand_crops(boxes_xyxy: Tensor, body: Crops, exact_upstream: bool) -> Crops:
     ])
 
 
-def look_at_hands(network: Network, frames: Tensor, crops: Crops) -> Found:
-    """Return what the hand branch finds in crops of frames (F,H,W,3) RGB uint8."""
-    maps = network.features(cut(frames, crops))
+def look_at_hands(network: Network, maps: Tensor, crops: Crops) -> Found:
+    """Return what the hand branch finds in crops that have the maps (B,D,rows,columns)."""
     maps = network.masked(maps, None, maps.new_zeros(len(crops)))
     return network.look(network.sight(maps, crops, hand=True), hand=True)
 

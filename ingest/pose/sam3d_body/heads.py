@@ -100,8 +100,8 @@ class PoseHead(nn.Module):
         sizes = [6 + BODY_NUMBERS, SHAPES, SCALES, 2 * HAND_NUMBERS, EXPRESSIONS]
         raw, shape, scale, hand, face = torch.split(numbers, sizes, dim=-1)
         body = body_angles(raw[:, 6:])
-        body[:, _HAND_SLOTS] = 0
-        body[:, _JAW] = 0
+        for unsaid in (_HAND_SLOTS, _JAW):
+            body[:, unsaid].zero_()
         return BodyParams(raw, matrix_to_zyx(six_to_matrix(raw[:, :6])), body, shape, scale, hand, face * 0)
 
     def model_params(self, params: BodyParams) -> Tensor:
@@ -117,7 +117,7 @@ class PoseHead(nn.Module):
             pose[:, slots] = hand_angles(self.hand_pose_mean + numbers @ self.hand_pose_comps)
         whole = torch.cat([pose, self.scale_mean + params.scale @ self.scale_comps], dim=-1)
         if self.hand:
-            whole[:, self.nonhand_param_idxs] = 0
+            whole.index_fill_(1, self.nonhand_param_idxs, 0.0)
         return whole
 
 

@@ -49,7 +49,8 @@ def read_mhr_arrays(path: Path) -> MhrArrays:
     try:
         model = ptloader.load(path, weights_only=True)
         arrays = _arrays(model)
-    except (AttributeError, KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+    # Whatever a file that is cut, older or made to do harm sets off.
+    except Exception as error:
         raise ReadError(f"{path}: found no MHR model ({error}), expected the checkpoint's assets/mhr_model.pt") from error
     _check(path, arrays)
     return arrays

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +29,8 @@ class Network(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config, self.dtype = config, torch.float32
+        self.turn = threading.Lock()  # whoever runs the network on a clip holds it for a batch
+        self.warnings: list[str] = []  # what its user should know
         width, features = config.decoder.width, config.backbone.width
         self.backbone = VitBackbone(config.backbone) if config.backbone.kind == "vit" else Backbone(config.backbone)
         self.body = Branch(config, hand=False)
@@ -55,6 +59,7 @@ class Network(nn.Module):
                 module.to(dtype)
         self.dtype = dtype
 
+    @torch.inference_mode()
     def features(self, pixels: Tensor) -> Tensor:
         """Return the backbone's maps (B,D,rows,columns), float32, of crops (B,3,N,N), RGB uint8."""
         margin = self.config.margin

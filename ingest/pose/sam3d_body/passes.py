@@ -1,4 +1,9 @@
-"""Frames and boxes in, bodies out: the passes of one batch, in order (section 9)."""
+"""Frames and boxes in, bodies out: the passes of one batch, in order (section 9).
+
+There are three stages with the backbone between them, `begin`, `meet` and `finish`, so that the crops of two batches can go
+through it together; `find_bodies` takes one batch all the way. Nothing here waits for what the device has reckoned: a pass
+that may not be needed is done, and its result left out.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,9 @@ import torch
 from torch import Tensor
 
 from ....errors import SettingsError
-from .branch import Sight
+from .branch import Found, Sight
 from .camera import project_centred, see
-from .constants import constant
-from .crop import BODY_PADDING, HAND_PADDING, Crops, crops_of_boxes, cut, cut_masks
+from .crop import BODY_PADDING, HAND_PADDING, Crops, Frames, as_frames, crops_of_boxes, cut, cut_masks
 from .fuse import fused
 from .hands import believed, both_hands, boxes_of, hand_crops, look_at_hands
 from .heads import BodyParams, without_raw
@@ -47,12 +51,13 @@ class PassOptions:
 class People:
     """P people in F frames, on the network's device."""
 
-    frames: Tensor  # (F,H,W,3) uint8, RGB
+    frames: Tensor | Frames  # (F,H,W,3) uint8, RGB, or frames of several sizes
     boxes_xyxy: Tensor  # (P,4) float32, pixels
     K: Tensor  # (P,3,3) float32, pixels
     frame: Tensor  # (P,) int64, which frame each is in
-    masks: Tensor | None = None  # (P,H,W) uint8, 0 or 1
+    masks: Tensor | Frames | None = None  # (P,H,W) uint8, 0 or 1, or P of several sizes
     mask_scores: Tensor | None = None  # (P,), 0 for a mask that is none; all 1 where it is None
+    shared: Tensor | None = None  # (P,) bool, who isn't alone in their frame; None: as the others here say
 
 
 @dataclass(frozen=True)
@@ -82,23 +87,74 @@ class Bodies:
     hand: Hand | None  # in modes ``full`` and ``fast`` alone
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Begun:
+    """A batch before its first look; the backbone's maps of ``pixels`` come next."""
+
+    crops: Crops
+    pixels: Tensor  # (B,3,N,N) uint8
+    frames: Frames
+    masks: Tensor | None  # (B,1,N,N) uint8
+    scores: Tensor | None  # (B,)
+    shared: Tensor | None  # (B,) bool
+
+
+@dataclass(frozen=True)
+class Met:
+    """A batch after its first look; the backbone's maps of the hands' ``pixels`` come next."""
+
+    sight: Sight
+    first: Found
+    hand_crops: Crops  # all left hands, then all right ones
+    pixels: Tensor  # (2B,3,N,N) uint8
+    shared: Tensor | None  # (B,) bool
+
+
 def find_bodies(network: Network, people: People, options: PassOptions | None = None) -> Bodies:
     """Return the bodies of people, in their order; nobody is a batch of none."""
     options = options or PassOptions()
-    sight = _sight(network, people, options)
-    first = network.look(sight, hand=options.mode == "hand")
+    begun = begin(network, people, options)
+    met = meet(network, begun, network.features(begun.pixels), options)
+    return met if isinstance(met, Bodies) else finish(network, met, network.features(met.pixels), options)
+
+
+@torch.inference_mode()
+def begin(network: Network, people: People, options: PassOptions) -> Begun:
+    """Return the crops of people: of bodies, or with mode ``hand`` of right hands, of which no mask is told."""
+    hand, frames = options.mode == "hand", as_frames(people.frames)
+    padding = HAND_PADDING if hand else BODY_PADDING
+    image = frames.size_px[people.frame]
+    crops = crops_of_boxes(people.boxes_xyxy, image, people.K, network.config.crop_px, padding, people.frame)
+    masks = None if people.masks is None or hand else cut_masks(people.masks, crops)
+    shared = None
+    if options.exact_upstream:
+        shared = _shared(people.frame) if people.shared is None else people.shared
+    return Begun(crops, cut(frames, crops), frames, masks, people.mask_scores, shared)
+
+
+@torch.inference_mode()
+def meet(network: Network, begun: Begun, maps: Tensor, options: PassOptions) -> Met | Bodies:
+    """Return what the first look finds, and where it saw hands; with modes ``body`` and ``hand`` that is all."""
+    crops, hand = begun.crops, options.mode == "hand"
+    scores = maps.new_full((len(crops),), float(begun.masks is not None)) if begun.scores is None else begun.scores
+    sight = network.sight(network.masked(maps, begun.masks, scores), crops, hand)
+    first = network.look(sight, hand=hand)
     if options.mode not in ("full", "fast"):
-        return _posed(network, first.params, first.camera, sight.crops, options, None)
-    crops = hand_crops(boxes_of(network, first, sight.crops), sight.crops, options.exact_upstream)
-    head = network.body.head_pose
-    hands = both_hands(look_at_hands(network, people.frames, crops), crops, head)
+        return _posed(network, first.params, first.camera, crops, options, None)
+    own = hand_crops(boxes_of(network, first, crops), crops, options.exact_upstream)
+    return Met(sight, first, own, cut(begun.frames, own), begun.shared)
+
+
+@torch.inference_mode()
+def finish(network: Network, met: Met, hand_maps: Tensor, options: PassOptions) -> Bodies:
+    """Return bodies with their hands on, after a second look with mode ``full``; ``hand_maps`` are those of ``met.pixels``."""
+    first, crops, head = met.first, met.sight.crops, network.body.head_pose
+    hands = both_hands(look_at_hands(network, hand_maps, met.hand_crops), met.hand_crops, head)
     valid, angles = believed(first, hands, head, options.wrist_threshold_rad, options.exact_upstream)
     if options.mode == "fast":
         again, counts = first, valid.new_zeros(len(valid))
     else:
-        shared = _shared(people.frame) if options.exact_upstream else None
-        again, counts = look_again(network, sight, first, hands, valid, shared)
+        again, counts = look_again(network, met.sight, first, hands, valid, met.shared)
     second = again.params.where(counts, first.params)
     rotations = torch.where(counts[:, None, None, None], again.joints.rotations, first.joints.rotations)
     camera = torch.where(counts[:, None], again.camera, first.camera)
@@ -108,20 +164,7 @@ def find_bodies(network: Network, people: People, options: PassOptions | None = 
     half = hands.sides_px[..., None] / 2
     boxes = torch.cat([hands.centres_px - half, hands.centres_px + half], dim=-1)
     hand = Hand(boxes, valid, put, torch.stack([angles, later], dim=-1), counts)
-    return _posed(network, without_raw(params), camera, sight.crops, options, hand)
-
-
-def _sight(network: Network, people: People, options: PassOptions) -> Sight:
-    """Return what the first look sees: bodies, or with mode ``hand`` right hands, of which no mask is told."""
-    height, width = people.frames.shape[1:3]
-    count, hand = len(people.boxes_xyxy), options.mode == "hand"
-    image = constant((width, height), people.boxes_xyxy.device).expand(count, -1)
-    padding = HAND_PADDING if hand else BODY_PADDING
-    crops = crops_of_boxes(people.boxes_xyxy, image, people.K, network.config.crop_px, padding, people.frame)
-    maps = network.features(cut(people.frames, crops))
-    masks = None if people.masks is None or hand else cut_masks(people.masks, crops)
-    scores = maps.new_full((count,), float(masks is not None)) if people.mask_scores is None else people.mask_scores
-    return network.sight(network.masked(maps, masks, scores), crops, hand)
+    return _posed(network, without_raw(params), camera, crops, options, hand)
 
 
 def _posed(

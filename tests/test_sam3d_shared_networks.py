@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import os
+import threading
+
+import torch
+
+from rigdrop.ingest.pose.sam3d_body.device import Place
+from rigdrop.ingest.pose.sam3d_body.shared_networks import shared_network
+
+from .sam3d_checkpoint import write_checkpoint
+from .sam3d_fixture import recorded_network  # noqa: F401
+
+PLACE = Place(torch.device("cpu"), torch.float32)
+
+
+def test_clips_share_a_network_until_its_file_or_what_is_asked_of_it_changes(recorded, tmp_path):
+    folder = write_checkpoint(recorded, tmp_path / "weights")
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(shared_network(folder, PLACE))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first = found[0]
+    assert len(found) == 3 and all(network is first for network in found)
+    assert shared_network(folder / "model.ckpt", PLACE) is first
+    rough = shared_network(folder, Place(PLACE.device, torch.bfloat16))
+    assert rough is not first and rough.dtype == torch.bfloat16
+    assert shared_network(folder, Place(PLACE.device, torch.bfloat16)) is rough
+    os.utime(folder / "model.ckpt", ns=(1, 1))
+    assert shared_network(folder, Place(PLACE.device, torch.bfloat16)) is not rough
