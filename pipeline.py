@@ -12,12 +12,10 @@ from __future__ import annotations
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__
-from .assets import where
 from .config.settings import Settings
-from .convert.character import CharacterOptions, People, fit_people
-from .convert.finish import finish
-from .convert.mhr.morphed import with_morphs
-from .convert.onto_rig import onto_rig
-from .convert.recorded import RecordedOptions, people_of
-from .convert.resample import times_at
-from .convert.rigs.character_file import character_from
-from .convert.rigs.mhr_parameters import MhrModel
-from .convert.rigs.registry import load_mhr_model, load_rig
+from .convert.character import People
+from .embody import embody, mhr_folder
 from .errors import RigdropError, SettingsError, UsageError, WriteError, error_with_code
 from .events import Emit, silent
 from .files import atomic_path, listing_of, sha256_of
 from .formats.bundle import write_bundle
 from .formats.pictures import companions
 from .formats.registry import Format, format_named
-from .ingest.motion_files.character import is_character_file, read_character
+from .ingest.heap import give_back
 from .ingest.motion_files.cut import cut_recording
 from .ingest.motion_files.registry import expect_reader, is_motion_file, read_recording
 from .ingest.observation_store import read_observations, write_observations
@@ -53,7 +43,6 @@ from .ingest.tracks import Observations, Progress
 from .ingest.video import Frame, open_clip
 from .ingest.video_options import VideoOptions
 from .journal import Journal
-from .motion.rig import Rig
 from .motion.store import open_take, read_take, write_take
 from .motion.take import Take
 from .naming import unicode_name
@@ -185,10 +174,9 @@ class Conversion:
             fetch_parts(self.settings, self.emit)
         seen = self._what_was_seen()
         with self._stage("fit"):
-            load_mhr = cache(self._load_mhr)
-            times_s = times_at(seen.times_s, self._rate)
-            fitted, times_s = finish(self._fit(seen, load_mhr), times_s, self.settings.bind, self.settings.place)
-            fitted = with_morphs(fitted, times_s, self.settings.correctives, load_mhr)
+            fitted, times_s = embody(seen, self.settings, self.is_motion, self._progress("fit"))
+            for warning in fitted.details.get("warnings", ()):
+                self._warn(warning)
             if not fitted.people:
                 self._warn(f"{self.source.name}: no people were found; the take is empty")
         self._take = self._new_take(seen, fitted, times_s)
@@ -343,46 +331,8 @@ class Conversion:
     def _read(self) -> Recording:
         options = self.settings.motion_files
         # Without MHR's rig there is nothing of its people but their meshes.
-        whole = read_recording(self.source, options if self._mhr_folder else replace(options, keep_vertices=True))
+        whole = read_recording(self.source, options if mhr_folder(self.settings) else replace(options, keep_vertices=True))
         return cut_recording(whole, self.settings.video, self.source)
-
-    def _fit(self, seen: Observations | Recording, load_mhr: Callable[[], MhrModel]) -> People:
-        settings = self.settings
-        if isinstance(seen, Recording):
-            clean = settings.clean if self.is_motion else settings.clean.of_pictures()
-            recorded = RecordedOptions(rig=settings.rig.rig, smpl=settings.smpl.smpl, level=settings.camera.level, clean=clean,
-                                       feet=settings.feet, retarget=settings.retarget, mhr_folder=self._mhr_folder, rate=self._rate)
-            people = people_of(seen, recorded, self._load_rig, load_mhr, self._progress("fit"))
-            for warning in people.details["warnings"]:
-                self._warn(warning)
-            return people
-        options = CharacterOptions(camera=settings.camera, fit=settings.fit, hands=settings.hands, smooth=settings.smooth,
-                                   feet=settings.feet)
-        own = is_character_file(settings.rig.rig)
-        # A character of one's own keeps its bones: a body that may be stretched is fitted, and carried over to it.
-        fitted = fit_people(seen, self._load_rig("unreal" if own else settings.rig.rig), options, self._progress("fit"))
-        return onto_rig(fitted, seen.times_s, self._load_rig(settings.rig.rig), settings.retarget) if own else fitted
-
-    @property
-    def _rate(self) -> Fraction | None:
-        """The rate that motion files are brought to when they are turns; clips are sampled when they are read."""
-        return self.settings.video.rate if self.is_motion else None
-
-    def _load_rig(self, name: str) -> Rig:
-        if is_character_file(name):
-            return character_from(read_character(Path(name), self.settings.rig.rig_map))
-        return load_rig("unreal" if name == "auto" else name, self.settings.body, self._mhr_folder)
-
-    @property
-    def _mhr_folder(self) -> Path | None:
-        """Where MHR's files are, so far as anybody said; SAM 3D Body's weights come with them."""
-        settings = self.settings
-        if settings.rig.mhr or where("mhr") or settings.pose.estimator != "sam3d-body":
-            return settings.rig.mhr or where("mhr")
-        return settings.sam3d.mhr_folder
-
-    def _load_mhr(self) -> MhrModel:
-        return load_mhr_model(self._mhr_folder)
 
     def _new_take(self, seen: Observations | Recording, fitted: People, times_s: NDArray[np.float64]) -> Take:
         provenance = {
@@ -391,8 +341,9 @@ class Conversion:
             "settings": self.settings.as_table(), "video": asdict(self.settings.video), "stages": self.journal.stages,
             "estimate": dict(seen.details), "fit": fitted.details, "warnings": self.journal.warnings,
         }
+        rate = self.settings.video.rate if self.is_motion else None  # a clip's own rate is what it was sampled at
         return Take(
-            times_s=times_s, fps=self._rate or seen.fps, camera=fitted.camera, people=fitted.people,
+            times_s=times_s, fps=rate or seen.fps, camera=fitted.camera, people=fitted.people,
             source_name=unicode_name(self.source.name),
             source_sha256=self.source_sha256, created_utc=_now(), rigdrop_version=__version__, provenance=provenance,
         )
@@ -418,6 +369,7 @@ class Conversion:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
+        give_back()  # what a stage needed and the next one does not
         for warning in caught:
             self._warn(str(warning.message))
         self.journal.spent(name, time.perf_counter() - start, peak_memory_mb() or 0.0)

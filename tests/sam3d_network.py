@@ -51,6 +51,10 @@ class Recorded:
     @cached_property
     def state(self) -> dict[str, Tensor]:
         """The weights by official name, as a checkpoint would hold them."""
+        with torch.inference_mode(False):
+            return self._state()
+
+    def _state(self) -> dict[str, Tensor]:
         kept = read_safetensors(self.folder / "fixture_state.safetensors")
         mapping = torch.zeros(*kept["__keypoint_mapping_shape"].tolist())
         index = kept["__keypoint_mapping_coo_index"].long()
@@ -75,7 +79,8 @@ class Recorded:
         name = json.dumps(overrides or {}, sort_keys=True)
         if name not in self._networks:
             changed = {key: torch.tensor(value) for key, value in (overrides or {}).items()}
-            self._networks[name] = build_network(self.state | changed, self.config, self.arrays, "fixture")
+            with torch.inference_mode(False):  # who asks first must not mark the weights for all others
+                self._networks[name] = build_network(self.state | changed, self.config, self.arrays, "fixture")
         return self._networks[name]
 
     def maps(self, number: int) -> Tensor:

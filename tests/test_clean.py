@@ -193,7 +193,7 @@ def test_a_frame_of_nonsense_that_is_marked_changes_nothing_beyond_the_windows(t
     with_it, _ = clean(replace(given.with_turns(quat, translation), known=known), options)
     without, _ = clean(given, options)
     # Gaussian windows reach 7 frames and, for smoothed hands, 11 more; filling alone reaches nothing.
-    reach = {"none": 0, "gaussian": 7}[options.smoothing] + (11 if options.hand_motion == "smoothed" else 0)
+    reach = {"auto": 0, "gaussian": 7}[options.smoothing] + (11 if options.hand_motion == "smoothed" else 0)
     far = np.abs(np.arange(FRAMES) - 128) > reach
     assert angles_deg(with_it.quat_xyzw, without.quat_xyzw)[far].max() < 1e-5
     assert np.abs(with_it.translation_m - without.translation_m)[far].max() < 1e-9

@@ -21,7 +21,7 @@ from .options import WatchOptions
 
 # What a person types is far below; anything else is no settings file.
 _MAX_BYTES = 1_000_000
-PATH_KEYS = ("out", "mhr", "smpl", "hand-poses", "joint-map", "rig-map")
+PATH_KEYS = ("out", "mhr", "smpl", "hand-poses", "joint-map", "rig-map", "checkpoint", "detector", "masks")
 # Names of ours, or files of the user's; a name has no dot in it.
 NAME_OR_PATH_KEYS = ("rig", "bind-pose")
 SERVICE_KEYS = frozenset(option_name(own.name) for own in fields(WatchOptions))

@@ -1,0 +1,32 @@
+"""Which folder a body comes from; the way itself is told in the tests of the pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rigdrop.config.settings import load_settings
+from rigdrop.embody import mhr_folder
+
+
+@pytest.mark.parametrize(("tokens", "named", "folder"), [
+    ([], None, None),
+    ([], "there", "there"),
+    (["--mhr", "mine"], "there", "mine"),
+    (["--checkpoint", "weights"], None, None),  # another estimator has nothing of it
+    (["--checkpoint", "weights", "--estimator", "sam3d-body"], None, "weights/assets"),
+    (["--checkpoint", "weights", "--estimator", "sam3d-body"], "there", "there"),
+    (["--checkpoint", "weights", "--estimator", "sam3d-body", "--mhr", "mine"], None, "mine"),
+])
+def test_whoever_names_mhr_s_folder_more_closely_wins(tokens, named, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RIGDROP_ASSETS", str(tmp_path / "assets"))
+    monkeypatch.delenv("RIGDROP_MHR", raising=False)
+    settings = load_settings(tokens)
+    if named is not None:
+        (tmp_path / named).mkdir()
+        (tmp_path / named / "mhr_model.pt").touch()
+        monkeypatch.setenv("RIGDROP_MHR", str(tmp_path / named))
+    found = mhr_folder(settings)
+    assert found == (None if folder is None else tmp_path / folder if folder == named else Path(folder))
