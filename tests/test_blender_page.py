@@ -211,6 +211,7 @@ for kind in ("skeletal.glb", "skel.usdc"):
         assert len(set(np.rint(keys))) == len(keys)
 
 
+@pytest.mark.slow
 def test_bones_lie_along_the_limbs_as_the_table_says(page, folder, blender_python):
     table = re.search(r"^\| rig \| default.*?\n\n", page, flags=re.MULTILINE | re.DOTALL)
     assert table is not None

@@ -189,6 +189,7 @@ def test_reading_holds_a_few_pictures_however_long_the_clip(tmp_path):
     assert most <= 2  # the one in hand, and the one before until it is replaced
 
 
+@pytest.mark.slow
 def test_decoded_pictures_do_not_wait_for_the_garbage_collector(tmp_path):
     # In a long conversion it comes by too rarely: a hundred decoded pictures of 720p are 140 MB.
     clip = open_clip(write_clip(tmp_path / "long.mp4", [numbered(k) for k in range(60)], codec="libx264", pixels="yuv420p"))
