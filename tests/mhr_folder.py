@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rigdrop.ingest.recording import Actor
+from rigdrop.ingest.recording import Actor, MhrMotion
 
 COMPONENTS, VERTICES = 3000, 4899
 MADE_UP = 60_000
@@ -38,3 +38,13 @@ def by_body_models(folder: Path, actor: Actor, frames: list[int], cache: Path) -
     expression = np.zeros((len(frames), 72))
     vertices = other.forward_vertices(body_pose, head_pose, hand_pose, shape=actor.motion.shape_params[frames], expression=expression)
     return np.asarray(vertices) + actor.motion.camera_translation_m[frames][:, None]
+
+
+def person_in_poses(sample: Path, poses: int, seed: int) -> Actor:
+    """Return the real person of a sample in some poses far from one another, 3 m from the camera."""
+    with np.load(sample) as arrays:
+        params = np.tile(arrays["mhr_model_params"].astype(np.float64), (poses, 1))
+        shape = np.tile(arrays["shape_params"].astype(np.float64), (poses, 1))
+    params[:, 3:130] += np.random.default_rng(seed).normal(0, 0.3, (poses, 127))
+    motion = MhrMotion(shape, np.tile([0.3, 0, -3.0], (poses, 1)), params)
+    return Actor(1, "a", motion, np.ones(poses, bool), np.ones(poses, np.float32))

@@ -20,11 +20,11 @@ from rigdrop.convert.rigs.mhr_correctives import (
 )
 from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
 from rigdrop.errors import ReadError
-from rigdrop.ingest.recording import Actor, MhrMotion
+from rigdrop.ingest.recording import Actor
 from rigdrop.motion.kinematics import skin_vertices
 from rigdrop.motion.rig import with_influences
 
-from .mhr_folder import by_body_models, folder_with_correctives
+from .mhr_folder import by_body_models, folder_with_correctives, person_in_poses
 
 FRAMES = [0, 2]
 
@@ -41,12 +41,7 @@ def model(folder):
 
 @pytest.fixture(scope="module")
 def actor(shared) -> Actor:
-    """A real person, in three poses far from one another, 3 m from the camera."""
-    with np.load(shared / "samples" / "sam3d_body_subj01.npz") as sample:
-        params = np.tile(sample["mhr_model_params"].astype(np.float64), (3, 1))
-        shape = np.tile(sample["shape_params"].astype(np.float64), (3, 1))
-    params[:, 3:130] += np.random.default_rng(5).normal(0, 0.3, (3, 127))
-    return Actor(1, "a", MhrMotion(shape, np.tile([0.3, 0, -3.0], (3, 1)), params), np.ones(3, bool), np.ones(3, np.float32))
+    return person_in_poses(shared / "samples" / "sam3d_body_subj01.npz", poses=3, seed=5)
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ from rigdrop.convert.place import PlaceOptions
 from rigdrop.convert.rigs.mhr_correctives import load_correctives, model_vertices, skinning_distance_mm
 from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
 from rigdrop.errors import MissingPartError
-from rigdrop.ingest.recording import Actor, MhrMotion
+from rigdrop.ingest.recording import Actor
 from rigdrop.motion.kinematics import skin_vertices, world_transforms
 from rigdrop.motion.take import Person
 
 from .format_contract import largest_mm, truth_m
-from .mhr_folder import by_body_models, folder_with_correctives
+from .mhr_folder import by_body_models, folder_with_correctives, person_in_poses
 from .synthetic import small_take
 
 TIMES_S = np.arange(4) / 30
@@ -42,12 +42,7 @@ def model(folder):
 
 @pytest.fixture(scope="module")
 def actor(shared) -> Actor:
-    """A real person, in four poses far from one another, 3 m from the camera."""
-    with np.load(shared / "samples" / "sam3d_body_subj00.npz") as sample:
-        params = np.tile(sample["mhr_model_params"].astype(np.float64), (4, 1))
-        shape = np.tile(sample["shape_params"].astype(np.float64), (4, 1))
-    params[:, 3:130] += np.random.default_rng(6).normal(0, 0.3, (4, 127))
-    return Actor(1, "a", MhrMotion(shape, np.tile([0.3, 0, -3.0], (4, 1)), params), np.ones(4, bool), np.ones(4, np.float32))
+    return person_in_poses(shared / "samples" / "sam3d_body_subj00.npz", poses=4, seed=6)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,9 @@ _SPEED_SIGMA_S = 0.03
 _SLIP_S, _SLIPS = 0.35, 1.8
 # What stands rises and falls no faster than this, metres a second, or than so many times the middle of all that is low and
 # slow in a clip that bobs or trembles. Demo walks have 0.02 with every fault; a heel that is lifted rises by 0.1 and more.
-_RISE_M_S, _RISES = 0.08, 4.0
+_RISE_M_S, _RISES = 0.10, 4.0
+# How long before it is found to have left a foot begins to.
+_RISING_S = 0.02
 # A foot that comes higher than this between two contacts was lifted.
 _LIFTED_M = 0.008
 # The lowest frames of a clip by which the ground is sought, and how far above them a slow sole may be to count for it.
@@ -91,6 +93,8 @@ def contacts_of(places_m: Array, times_s: Array, ground_m: float, options: FeetO
     enter = (speed < options.contact_speed) & (height < options.contact_height) & level
     contact = np.stack([_held(enter[:, point], (slow & level)[:, point]) for point in range(places_m.shape[1])], axis=1)
     _mend(contact, height, speed, options, _step_s(times_s))
+    for point in range(contact.shape[1]):
+        _end_early(contact[:, point], int(_RISING_S / _step_s(times_s) + 1e-6))
     return contact
 
 
@@ -154,6 +158,17 @@ def _mend(contact: Mask, height_m: Array, speed_m_s: Array, options: FeetOptions
     nobody = ~contact.any(axis=1)
     for point in range(contact.shape[1]):
         _join(contact[:, point], low[:, point] & nobody, height_m[:, point], most)
+
+
+def _end_early(contact: Mask, frames: int) -> None:
+    """Let contacts (F,) end some frames before they were found to, in place, where a frame is left of them.
+
+    They are told from smoothed places once these rise: a foot that is held while it rises has to catch up at once, and a
+    leg that is nearly straight makes three times as much of it at the knee.
+    """
+    for start, end in runs_of(contact):
+        if end < len(contact):
+            contact[max(start + 1, end - frames):end] = False
 
 
 def _join(contact: Mask, slips: Mask, height_m: Array, most: float) -> None:
