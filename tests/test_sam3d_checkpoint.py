@@ -237,3 +237,12 @@ def test_settings_may_be_absent_but_not_wrong(tmp_path):
     path.write_text("a: [", encoding="utf-8")
     with pytest.raises(ReadError, match="found no yaml"):
         read_settings(path)
+
+
+def test_a_network_outlives_the_file_that_it_was_read_from(recorded, folder):
+    """Weights that are overwritten in place, as by a copy of newer ones, must not reach a network that is at work."""
+    network = load_network(folder)
+    size = (folder / "model.ckpt").stat().st_size
+    (folder / "model.ckpt").write_bytes(bytes(size))
+    for (key, mine), theirs in zip(network.state_dict().items(), recorded.network().state_dict().values()):
+        assert torch.equal(mine, theirs), key

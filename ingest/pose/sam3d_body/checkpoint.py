@@ -180,7 +180,8 @@ def _unused(key: str) -> bool:
 
 
 def _of_kind(value: Tensor, like: Tensor) -> Tensor:
-    return (value.to_dense() if value.is_sparse else value).to(like.dtype)
+    # A copy: what is read is the file itself, mapped, and a file that somebody replaces would take the process with it.
+    return (value.to_dense() if value.is_sparse else value).to(like.dtype, copy=True)
 
 
 def _listed(keys: Iterable[str]) -> str:
