@@ -181,6 +181,7 @@ class Conversion:
                 self._warn(f"{self.source.name}: no people were found; the take is empty")
         self._take = self._new_take(seen, fitted, times_s)
         self._seen = None
+        give_back()  # the fit of a long clip needs far more than it leaves
         if self.scratch is not None:
             write_take(self.scratch / TAKE_NAME, self._take)
 
@@ -369,7 +370,6 @@ class Conversion:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield
-        give_back()  # what a stage needed and the next one does not
         for warning in caught:
             self._warn(str(warning.message))
         self.journal.spent(name, time.perf_counter() - start, peak_memory_mb() or 0.0)
