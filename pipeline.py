@@ -163,7 +163,7 @@ class Conversion:
             fetch_parts(self.settings, self.emit)
         with self._stage("estimate"):
             self._seen = seen = self._read() if self.is_motion else self._look()
-            for warning in _warnings_of(seen):
+            for warning in (*(self.clip.warnings if self.clip else ()), *_warnings_of(seen)):
                 self._warn(warning)
             if self.scratch is not None and isinstance(seen, Observations):
                 write_observations(self.scratch / _OBSERVATIONS_NAME, seen)
