@@ -9,7 +9,7 @@ import torch
 
 from rigdrop.errors import MissingPartError, ReadError
 from rigdrop.ingest.pose.sam3d_body import mhr_file
-from rigdrop.ingest.pose.sam3d_body.mhr import Keypoints, Mhr, flip_yz, quat_multiply, quat_rotate
+from rigdrop.ingest.pose.sam3d_body.mhr import Keypoints, Mhr, flip_yz
 from rigdrop.ingest.pose.sam3d_body.mhr_file import MhrArrays, read_mhr_arrays
 
 from .sam3d_fixture import recorded_network  # noqa: F401
@@ -75,12 +75,6 @@ def test_one_body_and_many_agree(recorded):
     alone = torch.cat([mhr.vertices_m(mhr.joints(params[[one]]), shape[[one]]) for one in range(len(params))])
     assert float((together - alone).abs().max()) < TOLERANCE_M
     assert mhr.vertices_m(mhr.joints(params[:0]), shape[:0]).shape == (0, 4899, 3)
-
-
-def test_a_product_of_quaternions_turns_twice():
-    first, second = (torch.nn.functional.normalize(torch.randn(7, 4, generator=torch.Generator().manual_seed(n)), dim=-1) for n in (5, 6))
-    vectors = torch.randn(7, 3, generator=torch.Generator().manual_seed(7))
-    assert torch.allclose(quat_rotate(quat_multiply(first, second), vectors), quat_rotate(first, quat_rotate(second, vectors)), atol=1e-5)
 
 
 def test_a_file_that_is_none_is_an_error(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from rigdrop.ingest.pose.sam3d_body.conversions import turn
 from rigdrop.ingest.pose.sam3d_body.mhr import Keypoints, Mhr
 from rigdrop.ingest.pose.sam3d_body.mhr_correctives import Bends, CorrectiveArrays, read_correctives
 
@@ -33,19 +34,19 @@ def _pose() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_a_body_that_does_not_bend_is_not_corrected():
     bends = Bends(_made_up(5))
-    assert not bends(torch.zeros(1, 127, 3)).any()
-    placed = torch.zeros(1, 127, 3)
-    placed[:, :2] = 1.0  # where the body stands and how it is turned
-    assert not bends(placed).any()
+    turns = torch.eye(3).expand(1, 127, 3, 3).clone()
+    assert not bends(turns).any()
+    turns[:, :2] = turn(torch.tensor(1.0), 0)  # where the body stands and how it is turned
+    assert not bends(turns).any()
 
 
 def test_units_answer_to_the_first_two_columns_of_each_joint_s_turn():
     arrays = _made_up(5)
-    angles = torch.zeros(1, 127, 3)
-    angles[0, 4, 2] = 0.5
+    turns = torch.eye(3).expand(1, 127, 3, 3).clone()
+    turns[0, 4] = turn(torch.tensor(0.5), 2)
     columns = np.array([np.cos(0.5) - 1, np.sin(0.5), 0, -np.sin(0.5), np.cos(0.5) - 1, 0])
     wanted = np.maximum(arrays.hidden[:, 12:18] @ columns, 0)
-    assert np.allclose(Bends(arrays)(angles)[0], wanted, atol=1e-6)
+    assert np.allclose(Bends(arrays)(turns)[0], wanted, atol=1e-6)
 
 
 def test_a_mesh_is_corrected_before_it_is_skinned(recorded):

@@ -5,6 +5,8 @@ Matrices are (…,3,3), columns are images of the axes; angles are radians; all 
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,8 +23,11 @@ _TRIPLES = (
 )
 _LENGTHS = (124, 125, 126, 127, 128, 129)
 _SINGLES = tuple(sorted(set(range(124)) - {index for triple in _TRIPLES for index in triple}))
-# A hand's freedoms by joint: pinky, ring, middle and index have 3, 1, 1; the thumb 2, 3, 1, 1.
+# A hand's freedoms by joint: pinky, ring, middle and index have 3, 1, 1; the thumb 2, 3, 1, 1. Three are six numbers, others a
+# pair each, sine and cosine.
 _HAND_FREEDOMS = (3, 1, 1) * 4 + (2, 3, 1, 1)
+_HAND_STARTS = tuple(accumulate(_HAND_FREEDOMS, initial=0))[:-1]
+_HAND_TRIPLES = tuple(tuple(range(start, start + 3)) for start, count in zip(_HAND_STARTS, _HAND_FREEDOMS) if count == 3)
 # Where sine and cosine of an angle no longer say which way a joint points.
 _LOCKED = 1e-6
 
@@ -135,23 +140,19 @@ def body_numbers(angles_rad: Tensor) -> Tensor:
 
 def hand_angles(numbers: Tensor) -> Tensor:
     """Return a hand's angles (…,27), radians, of its (…,54) numbers."""
-    angles, start = [], 0
-    for freedoms in _HAND_FREEDOMS:
-        part = numbers[..., start:start + 2 * freedoms]
-        angles.append(_six_to_angles(part) if freedoms == 3 else torch.atan2(part[..., 0::2], part[..., 1::2]))
-        start += 2 * freedoms
-    return torch.cat(angles, dim=-1)
+    pairs = torch.unflatten(numbers, -1, (HAND_ANGLES, 2))
+    angles = torch.atan2(pairs[..., 0], pairs[..., 1])
+    triples = indices(_HAND_TRIPLES, numbers.device)
+    angles[..., triples] = _six_to_angles(pairs[..., triples, :].flatten(-2))
+    return angles
 
 
 def hand_numbers(angles_rad: Tensor) -> Tensor:
     """Return a hand's numbers (…,54) for its angles (…,27): what `hand_angles` undoes."""
-    numbers, start = [], 0
-    for freedoms in _HAND_FREEDOMS:
-        part = angles_rad[..., start:start + freedoms]
-        pairs = torch.stack([torch.sin(part), torch.cos(part)], dim=-1).flatten(-2)
-        numbers.append(_angles_to_six(part) if freedoms == 3 else pairs)
-        start += freedoms
-    return torch.cat(numbers, dim=-1)
+    numbers = torch.stack([torch.sin(angles_rad), torch.cos(angles_rad)], dim=-1)
+    triples = indices(_HAND_TRIPLES, angles_rad.device)
+    numbers[..., triples, :] = torch.unflatten(_angles_to_six(angles_rad[..., triples]), -1, (3, 2))
+    return numbers.flatten(-2)
 
 
 def zero_pose() -> Tensor:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .constants import constant
-from .conversions import quat_to_matrix
+from .conversions import quat_to_matrix, xyz_to_matrix
 from .mhr_correctives import Bends
 from .mhr_file import MhrArrays
 
@@ -34,7 +35,10 @@ class Mhr(nn.Module):
 
     parameter_transform: Tensor
     offsets: Tensor
-    pre_quat: Tensor
+    pre_rotation: Tensor
+    ancestors: Tensor
+    by_level: Tensor
+    as_numbered: Tensor
     bind_offset: Tensor
     bind_rotation: Tensor
     weights: Tensor
@@ -48,12 +52,13 @@ class Mhr(nn.Module):
         self.arrays = arrays
         self.joint_count, self.vertex_count = len(arrays.parents), len(arrays.base_cm)
         self._levels = _levels(arrays.parents)
-        place_in_levels = np.argsort(np.concatenate([joints for joints, _ in self._levels]))
+        by_level = np.concatenate([joints for joints, _ in self._levels])
         self.bends = None if arrays.correctives is None else Bends(arrays.correctives)
         skin = np.zeros((self.vertex_count, self.joint_count), np.float32)
         np.add.at(skin, (arrays.skin_vertices, arrays.skin_joints), arrays.skin_weights)
         tables = {
-            "parameter_transform": arrays.parameter_transform, "offsets": arrays.offsets_cm, "pre_quat": arrays.pre_quat_xyzw,
+            "parameter_transform": arrays.parameter_transform, "offsets": arrays.offsets_cm, "ancestors": _ancestors(arrays.parents),
+            "by_level": by_level, "as_numbered": np.argsort(by_level),
             "bind_offset": arrays.bind_offset_cm, "weights": skin, "base": arrays.base_cm,
             "shape_vectors": arrays.shape_vectors_cm.reshape(len(arrays.shape_vectors_cm), -1),
             "expression_vectors": arrays.expression_vectors_cm.reshape(len(arrays.expression_vectors_cm), -1),
@@ -62,37 +67,30 @@ class Mhr(nn.Module):
             tables["corrective_basis"] = arrays.correctives.basis_cm
         for name, values in tables.items():
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
-        self.register_buffer("bind_rotation", quat_to_matrix(torch.from_numpy(arrays.bind_quat_xyzw)), persistent=False)
-        self.register_buffer("place_in_levels", torch.from_numpy(place_in_levels), persistent=False)
-        for number, (joints, parents) in enumerate(self._levels):
-            self.register_buffer(f"level_{number}", torch.from_numpy(joints), persistent=False)
-            self.register_buffer(f"level_{number}_parents", torch.from_numpy(parents), persistent=False)
+        for name, quat_xyzw in (("pre_rotation", arrays.pre_quat_xyzw), ("bind_rotation", arrays.bind_quat_xyzw)):
+            self.register_buffer(name, quat_to_matrix(torch.from_numpy(quat_xyzw)), persistent=False)
+        for number, (_, parents) in enumerate(self._levels):
+            self.register_buffer(f"parents_{number}", torch.from_numpy(parents), persistent=False)
 
     def joints(self, model_params: Tensor) -> Joints:
         """Return the joints of bodies with MHR's parameters (B,204): decimetres, radians, log2 of scale."""
         values = torch.unflatten(model_params @ self.parameter_transform.T, -1, (self.joint_count, 7))
-        move = values[..., :3] + self.offsets
-        quat = quat_multiply(self.pre_quat, _euler_to_quat(values[..., 3:6]))
-        scale = torch.exp2(values[..., 6:])
-        places: list[Tensor] = []
-        quats: list[Tensor] = []
-        scales: list[Tensor] = []
-        # A joint's parent is always in the level above: 16 steps instead of 127.
-        for number in range(len(self._levels)):
-            level = self.get_buffer(f"level_{number}")
-            place, turn, size = move[:, level], quat[:, level], scale[:, level]
-            if number:
-                parents = self.get_buffer(f"level_{number}_parents")
-                up, grown = quats[-1][:, parents], scales[-1][:, parents]
-                place = places[-1][:, parents] + quat_rotate(up, grown * place)
-                turn, size = quat_multiply(up, turn), grown * size
-            places.append(place)
-            quats.append(turn)
-            scales.append(size)
-        order = self.get_buffer("place_in_levels")
-        whole = [torch.cat(parts, dim=1)[:, order] for parts in (places, quats, scales)]
-        bends = None if self.bends is None else self.bends(values[..., 3:6])
-        return Joints(whole[0], quat_to_matrix(whole[1]), whole[2], bends)
+        turns, log_scale = xyz_to_matrix(values[..., 3:6]), values[..., 6:]
+        linear = torch.exp2(log_scale)[..., None] * (self.pre_rotation @ turns)
+        local = torch.cat([linear, (values[..., :3] + self.offsets)[..., None]], dim=-1)
+        above: Tensor | None = None
+        placed = []
+        # A joint's parent is always in the level above: 16 steps instead of 127, of one product each.
+        for number, part in enumerate(local[:, self.by_level].split([len(joints) for joints, _ in self._levels], dim=1)):
+            if above is not None:
+                above = above[:, self.get_buffer(f"parents_{number}")]
+                part = above[..., :3] @ part + functional.pad(above[..., 3:], (3, 0))
+            above = part
+            placed.append(part)
+        whole = torch.cat(placed, dim=1)[:, self.as_numbered]
+        scales = torch.exp2(self.ancestors @ log_scale)
+        bends = None if self.bends is None else self.bends(turns)
+        return Joints(whole[..., 3], whole[..., :3] / scales[..., None], scales, bends)
 
     def vertices_m(self, joints: Joints, shape: Tensor, expression: Tensor | None = None) -> Tensor:
         """Return the mesh (B,V,3), metres, of bodies of shape (B,45) and face (B,72); no face is a face at rest."""
@@ -158,31 +156,6 @@ def apply(matrices: Tensor, vectors: Tensor) -> Tensor:
     return (matrices * vectors[..., None, :]).sum(-1)
 
 
-def quat_multiply(first: Tensor, second: Tensor) -> Tensor:
-    """Return the product (…,4) of quaternions xyzw: ``second`` turns first."""
-    (ax, ay, az, aw), (bx, by, bz, bw) = first.unbind(-1), second.unbind(-1)
-    return torch.stack([
-        aw * bx + ax * bw + ay * bz - az * by, aw * by - ax * bz + ay * bw + az * bx,
-        aw * bz + ax * by - ay * bx + az * bw, aw * bw - ax * bx - ay * by - az * bz,
-    ], dim=-1)
-
-
-def quat_rotate(quat_xyzw: Tensor, vectors: Tensor) -> Tensor:
-    """Return vectors (…,3) turned by unit quaternions (…,4)."""
-    axis = quat_xyzw[..., :3]
-    across: Tensor = 2 * torch.linalg.cross(axis, vectors)
-    turned: Tensor = vectors + quat_xyzw[..., 3:] * across + torch.linalg.cross(axis, across)
-    return turned
-
-
-def _euler_to_quat(angles_rad: Tensor) -> Tensor:
-    """Return Rz·Ry·Rx as xyzw (…,4) for rx, ry, rz (…,3)."""
-    (sx, sy, sz), (cx, cy, cz) = torch.sin(angles_rad / 2).unbind(-1), torch.cos(angles_rad / 2).unbind(-1)
-    return torch.stack([
-        sx * cy * cz - cx * sy * sz, cx * sy * cz + sx * cy * sz, cx * cy * sz - sx * sy * cz, cx * cy * cz + sx * sy * sz,
-    ], dim=-1)
-
-
 def _levels(parents: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return per level of the tree its joints, and where in the level above each one's parent is."""
     depth = np.zeros(len(parents), np.int64)
@@ -191,6 +164,15 @@ def _levels(parents: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     levels = [np.flatnonzero(depth == number) for number in range(depth.max() + 1)]
     above = [np.zeros(0, np.int64), *levels[:-1]]
     return [(level, np.searchsorted(upper, parents[level]) if len(upper) else np.zeros(0, np.int64)) for level, upper in zip(levels, above)]
+
+
+def _ancestors(parents: np.ndarray) -> np.ndarray:
+    """Return which joints (J,J) each joint hangs from, itself among them: 1 or 0."""
+    found = np.eye(len(parents), dtype=np.float32)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            found[joint] += found[parent]
+    return found
 
 
 def _projected(arrays: MhrArrays, of_vertices: np.ndarray, of_joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

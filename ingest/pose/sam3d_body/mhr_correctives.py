@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .conversions import xyz_to_matrix
-
 # The first two joints place the body and bend nothing.
 _FIRST_JOINT = 2
 _NUMBERS = 6
@@ -37,10 +35,10 @@ class Bends(nn.Module):
         super().__init__()
         self.register_buffer("hidden", torch.from_numpy(arrays.hidden), persistent=False)
 
-    def forward(self, angles_rad: Tensor) -> Tensor:
-        """Return the units' answers (B,H) to the joints' own turns rx, ry, rz (B,J,3)."""
-        turns = xyz_to_matrix(angles_rad[:, _FIRST_JOINT:]) - torch.eye(3, device=angles_rad.device)
-        columns = torch.cat([turns[..., 0], turns[..., 1]], dim=-1).flatten(1)
+    def forward(self, turns: Tensor) -> Tensor:
+        """Return the units' answers (B,H) to the joints' own turns (B,J,3,3)."""
+        bent = turns[:, _FIRST_JOINT:] - torch.eye(3, device=turns.device)
+        columns = torch.cat([bent[..., 0], bent[..., 1]], dim=-1).flatten(1)
         return (columns @ self.hidden.T).relu()
 
 
