@@ -1,21 +1,25 @@
-"""SAM 3D Body's network at any size with made-up weights: as much work as the real one, and nothing of the licensed weights."""
+"""SAM 3D Body's network at any size with made-up weights, and frames for it: as much work as the real ones, and nothing licensed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from rigdrop.ingest.pose.sam3d_body.batches import FramePeople
 from rigdrop.ingest.pose.sam3d_body.config import NetworkConfig
 from rigdrop.ingest.pose.sam3d_body.heads import PoseHead
 from rigdrop.ingest.pose.sam3d_body.mhr import Mhr
 from rigdrop.ingest.pose.sam3d_body.mhr_correctives import CorrectiveArrays
 from rigdrop.ingest.pose.sam3d_body.mhr_file import EXPRESSIONS, PARAMETERS, SHAPES, MhrArrays
 from rigdrop.ingest.pose.sam3d_body.network import Network
+from rigdrop.ingest.pose.sam3d_body.passes import People
 
+FRAME_PX = (1280, 720)
+"""Width and height of the frames."""
 JOINTS = 127
 OFFICIAL_VERTICES = 18_439
 _OFFICIAL_TRIANGLES, _OFFICIAL_HIDDEN, _OFFICIAL_LINKS = 36_874, 3000, 53_136
@@ -83,6 +87,28 @@ def random_network(config: NetworkConfig, arrays: MhrArrays, device: torch.devic
         network.lighten(dtype)
     network.attach(Mhr(arrays).to(device))
     return network.to(device).eval().requires_grad_(False)
+
+
+def frames_of(count: int, people: int) -> Iterator[FramePeople]:
+    """Yield frames of noise with so many people in each."""
+    rng = np.random.default_rng(2)
+    width, height = FRAME_PX
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    focal = float(np.hypot(width, height))
+    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+    left = np.linspace(20, width - 320, people)
+    boxes = np.stack([left, np.full(people, 40), left + 300, np.full(people, 680)], axis=1).astype(np.float32)
+    for frame in range(count):
+        yield FramePeople(frame, image, boxes, K)
+
+
+def people_of(count: int, device: torch.device) -> People:
+    """Return so many people at one place of one frame of noise."""
+    frame = next(frames_of(1, 1))
+    return People(
+        torch.from_numpy(frame.image_rgb)[None].to(device), torch.from_numpy(frame.boxes_xyxy).to(device).expand(count, -1),
+        torch.from_numpy(frame.K).float().to(device).expand(count, -1, -1), torch.zeros(count, dtype=torch.int64, device=device),
+    )
 
 
 def _fill_tables(head: PoseHead, mapping: tuple[int, int]) -> None:

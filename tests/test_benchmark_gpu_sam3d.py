@@ -20,14 +20,15 @@ from rigdrop.ingest.pose.sam3d_body.passes import PassOptions, find_bodies
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # benchmarks are no part of what is installed
 
-from benchmarks import gpu_sam3d, random_sam3d  # noqa: E402
+from benchmarks import gpu_sam3d, random_sam3d, sam3d_agreement, sam3d_stages  # noqa: E402
+from benchmarks.torch_machine import Machine  # noqa: E402
 
 VERTICES = 60
 TINY = NetworkConfig(
     64, backbone=BackboneConfig("dinov3", 64, 2, 4, 128), decoder=DecoderConfig(32, 2, 2, 16, 32), mapping=(308, VERTICES + 127),
 )
 VIT = replace(TINY, crop_px=128, backbone=BackboneConfig("vit", 64, 2, 4, 128, patches=8 * 6))
-CPU = gpu_sam3d.Machine(torch.device("cpu"))
+CPU = Machine(torch.device("cpu"))
 PLAN = gpu_sam3d.Plan(("full", "body"), (1, 2), (3,), ("float32", "bfloat16"), 1, 0.0, 60.0)
 
 
@@ -37,11 +38,7 @@ def network() -> Network:
 
 
 def test_made_up_bodies_are_numbers(network):
-    frame = next(gpu_sam3d.frames_of(1, 2))
-    people = gpu_sam3d.People(
-        torch.from_numpy(frame.image_rgb)[None], torch.from_numpy(frame.boxes_xyxy), torch.from_numpy(frame.K).float().expand(2, 3, 3),
-        torch.zeros(2, dtype=torch.int64),
-    )
+    people = random_sam3d.people_of(2, CPU.device)
     bodies = find_bodies(network, people, PassOptions("full", wrist_threshold_rad=4.0, vertices=True))
     for part in (bodies.joints_m, bodies.keypoints_px, bodies.model_params, bodies.vertices_m):
         assert torch.isfinite(part).all()
@@ -73,16 +70,30 @@ def test_every_row_and_stage_is_measured_and_told(tmp_path):
     for row in found["rows"]:
         crops = 3 if row["passes"] == "full" else 1
         assert row["teraflops"] == pytest.approx(row["per_s"] * crops * gpu_sam3d.backbone_flops(TINY) / 1e12)
-    assert list(found["stages_s"]) == ["float32, batch 1", "bfloat16, batch 1"]
-    assert all(seconds >= 0 for spent in found["stages_s"].values() for seconds in spent.values())
+    assert list(found["stages"]) == ["float32, batch 1", "bfloat16, batch 1"]
+    assert all(seconds >= 0 and count >= 0 for spent in found["stages"].values() for seconds, count in spent.values())
+    assert [(one["where"], one["precision"]) for one in found["agreements"]] == [("cpu", "bfloat16")]
     page = gpu_sam3d.report(json.loads(json.dumps(found)))
-    assert page.count("| bfloat16 ") == 5 and "| mesh, where asked for " in page and str(torch.__version__) in page
+    assert page.count("| bfloat16 ") == 6 and "| mesh, where asked for " in page and str(torch.__version__) in page
     assert len(said) >= len(rows)
+
+
+def test_operations_are_counted_and_views_are_none():
+    with sam3d_stages._Operations() as operations:
+        (torch.ones(2, 3).T[0] + 1).sum()
+    assert operations.count == 3  # made, added, summed
+
+
+def test_a_network_agrees_with_itself_and_less_so_in_eight_bits():
+    arrays = random_sam3d.random_arrays(VERTICES, 40)
+    (rough,) = sam3d_agreement.agreements(TINY, arrays, CPU.device, ("float32", "bfloat16"), lambda line: None)
+    assert rough.precision == "bfloat16" and 0 < rough.joints_mean_mm < rough.joints_most_mm and rough.keypoints_px > 0
+    assert not list(sam3d_agreement.agreements(TINY, arrays, CPU.device, ("float32",), lambda line: None))
 
 
 def test_when_time_is_spent_rows_say_so():
     found = gpu_sam3d.measure(TINY, None, CPU, replace(PLAN, precisions=("float32",), budget_s=0.0), lambda line: None)
-    assert {row["note"] for row in found["rows"]} == {"no time left"} and found["stages_s"]
+    assert {row["note"] for row in found["rows"]} == {"no time left"} and found["stages"]
     assert "no time left" in gpu_sam3d.report(found)
 
 

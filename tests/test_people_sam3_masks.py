@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -150,3 +151,25 @@ def test_pictures_are_followed_one_by_one_and_nothing_needed_is_forgotten(folder
     assert numbers and numbers <= follower.seen
     kept = [len(of["non_cond_frame_outputs"]) for of in follower._session.output_dict_per_obj.values()]
     assert not follower._session.processed_frames and max(kept) <= 4 and len(twin._session.processed_frames) == 8
+
+
+@pytest.mark.slow
+def test_of_outlines_set_in_anew_no_more_is_kept_than_is_looked_at(folder, tmp_path):
+    rng = np.random.default_rng(0)
+    eager = shutil.copytree(folder, tmp_path / "eager")
+    config = json.loads((eager / "config.json").read_text())
+    # Whatever is found anywhere sets somebody's outline in anew, every second picture.
+    config |= {"recondition_every_nth_frame": 2, "high_conf_thresh": -100.0, "high_iou_thresh": 0.0, "assoc_iou_thresh": 0.0}
+    config["tracker_config"]["max_cond_frame_num"] = 2
+    (eager / "config.json").write_text(json.dumps(config))
+    follower, twin = Follower(eager, "cpu"), Remembering(eager, "cpu")
+    picture = rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    for _ in range(14):
+        found, expected = follower.step(picture), twin.step(picture)
+        assert [one[:2] for one in found] == [one[:2] for one in expected]
+        for (_, _, mask), (_, _, other) in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(mask, other)
+    anew = [of["cond_frame_outputs"] for of in follower._session.output_dict_per_obj.values()]
+    assert max(len(one) for one in anew) >= 5
+    for one in anew:
+        assert sum("maskmem_features" in out for out in one.values()) <= 4 and all("object_pointer" in out for out in one.values())

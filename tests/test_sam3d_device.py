@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rigdrop.errors import MissingPartError, SettingsError
-from rigdrop.ingest.pose.sam3d_body.device import Place, choose_device, free_bytes, usable_cores, use_cores
+from rigdrop.ingest.pose.sam3d_body.device import Place, choose_device, free_bytes, multiplies_roughly, usable_cores, use_cores
 from rigdrop.ingest.pose.sam3d_body.options import Sam3dOptions
 
 CPU = torch.device("cpu")
@@ -15,9 +15,22 @@ CPU = torch.device("cpu")
 def test_the_best_device_there_is_is_taken_by_itself():
     place = choose_device(Sam3dOptions())
     if not torch.cuda.is_available():
-        assert place == Place(CPU, torch.float32) and place.name == "cpu" and place.precision == "float32"
+        assert place.device == CPU and place.name == "cpu"
+        assert place.precision == ("bfloat16" if multiplies_roughly(CPU) else "float32")
     else:
         assert place.device == torch.device("cuda:0") and place.name == torch.cuda.get_device_name(0)
+
+
+@pytest.mark.parametrize(("says", "does"), [
+    ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16 amx_tile\n", True),  # Intel and AMD
+    ("processor\t: 0\nFeatures\t: fp asimd bf16 i8mm\n", True),  # Arm
+    ("processor\t: 0\nflags\t\t: fpu avx2 avx512f\nbugs\t: bf16\n", False),
+    ("", False),
+])
+def test_a_processor_that_multiplies_in_eight_bits_says_so(tmp_path, says, does):
+    (tmp_path / "cpuinfo").write_text(says)
+    assert multiplies_roughly(CPU, tmp_path / "cpuinfo") is does
+    assert not multiplies_roughly(CPU, tmp_path / "none")
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])

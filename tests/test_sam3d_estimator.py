@@ -38,7 +38,7 @@ def clip(shared):
 
 
 def look(clip, checkpoint: Path, scratch: Path | None = None) -> Recording:
-    sam3d = Sam3dOptions(checkpoint=checkpoint, device="cpu")
+    sam3d = Sam3dOptions(checkpoint=checkpoint, device="cpu", precision="float32")
     options = EstimatorOptions(PoseOptions(estimator="sam3d-body"), _PEOPLE, sam3d, focal_px=1500.0)
     found = load_estimator(options).estimate(clip, scratch=scratch)
     assert isinstance(found, Recording)

@@ -31,6 +31,8 @@ _PROMPT, _PROMPT_TOKENS = "person", 32
 _MODEL = "transformers.models.sam3_video.modeling_sam3_video"
 # What SAM 3's processor does where its folder does not say.
 _USUAL = {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+# What the network keeps of somebody in a picture, beside a short vector: memories and outline.
+_LARGE = ("maskmem_features", "maskmem_pos_enc", "pred_masks")
 _LEAST_PX = 8.0  # somebody of whom less is in the picture is not in it
 
 
@@ -92,6 +94,7 @@ class Follower:
         self._ask(tokenizer)
         tracker = self._model.config.tracker_config
         self._reach = max(tracker.num_maskmem, tracker.max_object_pointers_in_encoder)
+        self._looked_at = tracker.max_cond_frame_num  # of the pictures that outlines were set in anew; −1 for all
         self._frame = 0
         self.seen: set[int] = set()
         self.removed: set[int] = set()  # those that proved to be nobody
@@ -123,9 +126,14 @@ class Follower:
         """Let go of what the network does not look back at: the picture, and what it kept of those long before."""
         self._session.processed_frames.pop(frame)
         for kept in self._session.output_dict_per_obj.values():
-            earlier = kept["non_cond_frame_outputs"]
+            earlier, anew = kept["non_cond_frame_outputs"], kept["cond_frame_outputs"]
             for old in [number for number in earlier if number < frame - self._reach]:
                 del earlier[old]
+            # There is one more of these every few pictures; the short vector of each is looked at for ever.
+            passed = sorted(anew)[:-self._looked_at] if self._looked_at > 0 else []
+            for old in [number for number in passed if number < frame - self._reach]:
+                for large in _LARGE:
+                    anew[old].pop(large, None)
 
 
 def outlines_of(found: dict[int, torch.Tensor], scores: dict[int, float], size: tuple[int, int]) -> dict[int, NDArray[np.bool_]]:

@@ -18,6 +18,9 @@ from .options import Sam3dOptions
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _MEMORY = Path("/proc/meminfo")
+_PROCESSOR = Path("/proc/cpuinfo")
+# Instructions that multiply in bfloat16: Intel's and AMD's, and Arm's. Without them it is slower than float32.
+_ROUGH_INSTRUCTIONS = frozenset(("amx_bf16", "avx512_bf16", "bf16"))
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -47,8 +50,16 @@ def choose_device(options: Sam3dOptions) -> Place:
     device = _device(options.device)
     if options.precision != "auto":
         return Place(device, _DTYPES[options.precision])
-    rough = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return Place(device, torch.bfloat16 if rough else torch.float32)
+    return Place(device, torch.bfloat16 if multiplies_roughly(device) else torch.float32)
+
+
+def multiplies_roughly(device: torch.device, processor: Path = _PROCESSOR) -> bool:
+    """Return whether a device has instructions for bfloat16; of a processor, where the system says so."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    lines = processor.read_text(encoding="utf-8", errors="replace").splitlines() if processor.is_file() else []
+    listed = next((line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return not _ROUGH_INSTRUCTIONS.isdisjoint(listed.split())
 
 
 def free_bytes(device: torch.device) -> int:

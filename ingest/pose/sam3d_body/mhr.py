@@ -81,7 +81,7 @@ class Mhr(nn.Module):
         above: Tensor | None = None
         placed = []
         # A joint's parent is always in the level above: 16 steps instead of 127, of one product each.
-        for number, part in enumerate(local[:, self.by_level].split([len(joints) for joints, _ in self._levels], dim=1)):
+        for number, part in enumerate(torch.split(local[:, self.by_level], [len(joints) for joints, _ in self._levels], dim=1)):
             if above is not None:
                 above = above[:, self.get_buffer(f"parents_{number}")]
                 part = above[..., :3] @ part + functional.pad(above[..., 3:], (3, 0))

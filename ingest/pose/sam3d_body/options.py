@@ -23,7 +23,7 @@ class Sam3dOptions:
     device: str = "auto"
     """Where it runs: auto, cpu, cuda or cuda:1."""
     precision: Precision = "auto"
-    """What the backbone multiplies in: auto is bfloat16 on a GPU that has it, else float32."""
+    """What the backbone multiplies in: auto is bfloat16 where the GPU or the processor has instructions for it, else float32."""
     batch_size: int = 0
     """People in frames at a time; 0 takes what memory allows."""
     compile_network: bool = False
