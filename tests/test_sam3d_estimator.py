@@ -109,6 +109,35 @@ def test_a_clip_that_was_stopped_goes_on_with_the_first_chunk_that_is_missing(cl
     assert looked == []
 
 
+def test_a_body_behind_the_camera_is_not_seen(clip, checkpoint, recording, monkeypatch):
+    whole = runner.run
+
+    def turned_round(network, frames, options, tell=None):
+        for bodies in whole(network, frames, options, tell):
+            if bodies.frame == 5:
+                bodies.columns["pred_cam_t"][:, 2] *= -1
+            yield bodies
+
+    monkeypatch.setattr(runner, "run", turned_round)
+    found = look(clip, checkpoint)
+    for mine, theirs in zip(found.actors, recording.actors, strict=True):
+        assert not mine.visible[5] and np.isnan(mine.motion.model_params[5]).all()
+        assert np.array_equal(np.delete(mine.visible, 5), np.delete(theirs.visible, 5))
+
+
+def test_people_without_a_body_are_told_from_nobody(clip, checkpoint, monkeypatch):
+    whole = runner.run
+
+    def all_behind(network, frames, options, tell=None):
+        for bodies in whole(network, frames, options, tell):
+            bodies.columns["pred_cam_t"][:, 2] *= -1
+            yield bodies
+
+    monkeypatch.setattr(runner, "run", all_behind)
+    found = look(clip, checkpoint)
+    assert found.actors == () and "found people in it but no whole body before the camera" in found.warnings[-1]
+
+
 def test_nobody_in_the_clip_is_a_recording_of_nobody_that_says_so(checkpoint, tmp_path, shared):
     empty = open_clip(shared / "videos" / "sports2d_demo.mp4", VideoOptions(start_s=2.9, end_s=2.95))  # too short to be sure of anybody
     found = look(empty, checkpoint)

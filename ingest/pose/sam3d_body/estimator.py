@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ....motion.take import Camera
 from ...motion_files.sam3d_actor import actor_of_rows
+from ...motion_files.sam3d_rows import PLACE
 from ...people.boxes import PersonBoxes, Sighted
 from ...people.options import PeopleOptions
 from ...recording import Actor, Recording
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _CHUNK_FRAMES = 64
 _FRAME, _PERSON = "frame", "person"
+_NOBODY = "found nobody in it; try a clip in which people are larger, or another --detector"
+_NO_BODY = "found people in it but no whole body before the camera; rigdrop assets verify sam3d-body says whether the weights are whole"
 
 
 class Sam3dBody:
@@ -101,7 +104,7 @@ class Sam3dBody:
         actors = [actor for person in sighted.people if (actor := _actor(person, columns, frames)) is not None]
         warnings = [*clip.warnings, *sighted.warnings, *told.get("warnings", ())]
         if not actors:
-            warnings.append(f"{clip.path}: found nobody in it; try a clip in which people are larger, or another --detector")
+            warnings.append(f"{clip.path}: {_NO_BODY if rows else _NOBODY}")
         details = {"estimator": self.name, "passes": self._options.passes, "people": dict(sighted.details), **told}
         return Recording(sighted.times_s, clip.fps, actors, camera, tuple(warnings), details)
 
@@ -171,12 +174,13 @@ def _actor(person: PersonBoxes, columns: Mapping[str, NDArray[Any]], frames: int
     """A person from their rows; nobody where somebody else hides them in every frame, or nothing was read of them."""
     if not columns:
         return None
-    mine = columns[_PERSON] == person.id
+    mine = np.flatnonzero(columns[_PERSON] == person.id)
     place = np.searchsorted(person.frame, columns[_FRAME][mine])
-    clear = ~person.occluded[place]
+    # A body behind the camera is none.
+    clear = ~person.occluded[place] & (columns[PLACE][mine, 2] > 0)
     if not clear.any():
         return None
-    rows = np.flatnonzero(mine)[clear]
+    rows = mine[clear]
     return actor_of_rows(person.id, columns[_FRAME][rows], {name: column[rows] for name, column in columns.items()}, frames,
                          confidence=person.score[place[clear]])
 
