@@ -76,10 +76,10 @@ def build_network(
 ) -> Network:
     """Return the network of a state with official key names; ``where`` begins the `ReadError` of one that does not fit."""
     network = fitting_network(state, config, arrays, where)
+    if dtype != torch.float32:
+        network.lighten(dtype)  # before there are numbers, which then come as they are to be kept
     own = network.state_dict()
     network.load_state_dict({key: _of_kind(state[official_key(key)], value) for key, value in own.items()}, assign=True)
-    if dtype != torch.float32:
-        network.lighten(dtype)
     network.to(device)
     network.attach(Mhr(arrays).to(device))
     # What was attached was made on the host.
