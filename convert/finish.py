@@ -18,7 +18,7 @@ from .character import People
 from .mhr.kept_vertices import carried_along
 from .performance import Performance, moved
 from .place import PlaceOptions, place
-from .rest_pose import lead_in, rebound, with_bind_pose
+from .rest_pose import ease_in, lead_in, rebound, with_bind_pose
 from .retargeting.ik_bones import with_ik_bones
 
 Floats = NDArray[np.float64]
@@ -106,8 +106,7 @@ def _led_mesh(mesh_m: NDArray[np.float32], led: Performance, frames: int) -> NDA
     skin = skin_vertices(rig, T_world_joint, weights)
     beneath = rig.skin_joints[np.arange(len(mesh_m)), np.argmax(rig.skin_weights, axis=1)]
     turns = quat_to_matrix(decompose(T_world_joint)[0])
-    share = np.arange(frames) / frames
-    for frame, eased in enumerate(share**2 * (3 - 2 * share)):
+    for frame, eased in enumerate(ease_in(frames)):
         turn = turns[frame] @ np.swapaxes(turns[frames], 1, 2)
         skin[frame] += eased * np.einsum("vij,vj->vi", turn[beneath], mesh_m - skin[frames])
     return skin[:frames]

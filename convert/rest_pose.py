@@ -90,8 +90,7 @@ def lead_in(performance: Performance, frames: int) -> Performance:
     times_s = performance.times_s
     step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1 / 30
     rest_xyzw, rest_m, rest_scale = _standing(performance)
-    share = np.arange(frames) / frames
-    eased = (share**2 * (3 - 2 * share))[:, None]
+    eased = ease_in(frames)[:, None]
     added = np.s_[: frames]
     longer = {name: np.concatenate([np.repeat(values[:1], frames, axis=0), values]) for name, values in _arrays(performance).items()}
     longer["quat_xyzw"][added] = quat_slerp(rest_xyzw, performance.quat_xyzw[0], eased)
@@ -104,6 +103,12 @@ def lead_in(performance: Performance, frames: int) -> Performance:
         longer[name][added] = 0
     longer["times_s"] = np.concatenate([times_s[0] + np.arange(frames) * step_s, times_s + frames * step_s])
     return Performance(performance.rig, **longer)
+
+
+def ease_in(frames: int) -> Floats:
+    """Return how far (F,) of the way each frame before the motion is: from 0, slow at both ends, and 1 in the next."""
+    share = np.arange(frames) / frames
+    return share**2 * (3 - 2 * share)
 
 
 def apose_of(rig: Rig) -> Floats:

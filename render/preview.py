@@ -15,9 +15,10 @@ from ..files import write_bytes
 from ..ingest.video import Frame
 from ..motion.take import Person, Take
 from .encode import EncodeOptions, video_writer
+from .painter import Surface
 from .panels import OrbitPanel, OverlayPanel, colour_of, write_label
 from .playback import joints_by_frame, joints_in
-from .puppet import coarse_cast, coarse_puppet
+from .puppet import Cast, Puppet, coarse_cast, coarse_puppet
 
 Array = NDArray[np.floating]
 Picture = NDArray[np.uint8]
@@ -118,8 +119,8 @@ class _Painter:
     def __init__(self, take: Take, options: PreviewOptions) -> None:
         self._take = take
         colours = [np.array(colour_of(index)) for index in range(len(take.people))]
-        self._puppets = [(coarse_puppet if person.vertices_m is None else coarse_cast)(person.rig, colour, options.triangles)
-                         for person, colour in zip(take.people, colours, strict=True)]
+        self._drawn = [(coarse_puppet if person.vertices_m is None else coarse_cast)(person.rig, colour, options.triangles)
+                       for person, colour in zip(take.people, colours, strict=True)]
         self.height = min(options.height, take.camera.height) // 2 * 2
         source_width = max(2, round(take.camera.width * self.height / take.camera.height / 2) * 2)
         self.width = source_width + self.height
@@ -128,9 +129,7 @@ class _Painter:
 
     def picture(self, image_bgr: Picture, worlds: Sequence[Array], frame: int) -> Picture:
         """One frame (height, width, 3) with every person's T_world_joint (J,4,4), or as the meshes are that were kept of them."""
-        shapes = [world if person.vertices_m is None else person.vertices_m[frame]
-                  for person, world in zip(self._take.people, worlds, strict=True)]
-        people = [puppet.posed(shape) for puppet, shape in zip(self._puppets, shapes, strict=True)]
+        people = [_posed(drawn, person, world, frame) for drawn, person, world in zip(self._drawn, self._take.people, worlds, strict=True)]
         visible = [bool(person.motion.visible[frame]) for person in self._take.people]
         names = [person.id for person in self._take.people]
         return np.hstack([self._overlay.picture(image_bgr, people, visible, names, frame), self._orbit.picture(people, visible)])
@@ -146,6 +145,14 @@ class _Painter:
             name = person.id if person.motion.visible[frame] else f"{person.id} (filled in)"
             write_label(picture, name, right + line // 2, line * (index + 1), size, colour_of(index))
         return picture
+
+
+def _posed(drawn: Puppet | Cast, person: Person, T_world_joint: Array, frame: int) -> Surface:
+    if isinstance(drawn, Cast):
+        assert person.vertices_m is not None, "whose meshes were kept is drawn by them"
+        return drawn.posed(person.vertices_m[frame])
+    weights = person.motion.morph_weights
+    return drawn.posed(T_world_joint, None if weights is None else weights[frame])
 
 
 def _extent(take: Take) -> tuple[Array, list[Array]]:

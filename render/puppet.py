@@ -29,12 +29,16 @@ class Puppet:
     colours_bgr: NDArray[np.float64]  # (V,3), 0…255
     weights: csr_matrix  # (V,J)
     T_bind_world: NDArray[np.float64]  # (J,4,4), the inverse of the rig's bind
+    morph_targets_m: NDArray[np.float32] | None = None  # (M,V,3), the rig's
 
-    def posed(self, T_world_joint: Array) -> Surface:
-        """The skin as a surface in the world for one frame's joints (J,4,4)."""
+    def posed(self, T_world_joint: Array, morph_weights: Array | None = None) -> Surface:
+        """The skin as a surface in the world for one frame's joints (J,4,4) and weights (M,); normals are those of no weight."""
         skinning = (T_world_joint @ self.T_bind_world)[:, :3, :]
         per_vertex = (self.weights @ skinning.reshape(len(skinning), 12)).reshape(-1, 3, 4)
-        vertices = np.einsum("vij,vj->vi", per_vertex[:, :, :3], self.vertices_m) + per_vertex[:, :, 3]
+        rest = self.vertices_m
+        if morph_weights is not None and self.morph_targets_m is not None:
+            rest = rest + np.tensordot(morph_weights, self.morph_targets_m, axes=1)
+        vertices = np.einsum("vij,vj->vi", per_vertex[:, :, :3], rest) + per_vertex[:, :, 3]
         normals = np.einsum("vij,vj->vi", per_vertex[:, :, :3], self.normals)
         return Surface(vertices, normals, self.faces, self.colours_bgr)
 
@@ -57,17 +61,20 @@ def puppet(rig: Rig, colours_bgr: Array) -> Puppet:
     """All of a rig's skin, with a colour (3,) or one a vertex (V,3), 0…255."""
     colours = np.broadcast_to(np.asarray(colours_bgr, dtype=np.float64), (len(rig.vertices_m), 3))
     vertices, normals = rig.vertices_m.astype(np.float64), rig.normals.astype(np.float64)
-    return Puppet(vertices, normals, rig.faces, colours, rig.skinning_matrix, np.asarray(np.linalg.inv(rig.bind_world)))
+    T_bind_world = np.asarray(np.linalg.inv(rig.bind_world))
+    return Puppet(vertices, normals, rig.faces, colours, rig.skinning_matrix, T_bind_world, rig.morph_targets_m)
 
 
 def coarse_puppet(rig: Rig, colours_bgr: Array, triangles: int) -> Puppet:
     """A rig's skin in about ``triangles`` triangles, for quick drawing.
 
-    Corners stay where the rig has vertices and keep their weights, so that the coarse skin moves as the fine one does.
+    Corners stay where the rig has vertices and keep their weights and targets, so that the coarse skin moves as the fine one does.
     """
     full = puppet(rig, colours_bgr)
     kept, faces = decimate(full.vertices_m, full.faces, triangles)
-    return Puppet(full.vertices_m[kept], full.normals[kept], faces, full.colours_bgr[kept], full.weights[kept], full.T_bind_world)
+    targets_m = None if full.morph_targets_m is None else full.morph_targets_m[:, kept]
+    own = (full.vertices_m[kept], full.normals[kept], faces, full.colours_bgr[kept], full.weights[kept])
+    return Puppet(*own, full.T_bind_world, targets_m)
 
 
 def coarse_cast(rig: Rig, colours_bgr: Array, triangles: int) -> Cast:

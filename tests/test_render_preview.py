@@ -105,6 +105,18 @@ def test_meshes_that_were_kept_are_drawn_as_they_are_in_every_frame(written):
         assert (np.ptp(room, axis=2) > 60).sum() > 100  # it is in the view from the side too
 
 
+def test_morph_targets_move_the_skin_that_is_drawn(written):
+    plain = person(1, 0.0)
+    aside_m = np.zeros((1, len(plain.rig.vertices_m), 3), np.float32)
+    aside_m[..., 0] = 0.4
+    weights = (np.arange(FRAMES) >= 7).astype(np.float32)[:, None]
+    morphed = replace(plain, rig=replace(plain.rig, morph_targets_m=aside_m), motion=replace(plain.motion, morph_weights=weights))
+    frames, _, _ = written(take_of(morphed))
+    before, after = (np.median(np.nonzero(np.ptp(frame[40:150, :WIDTH], axis=2) > 25)[1]) for frame in (frames[6], frames[7]))
+    # 250 pixels a metre at a metre, about 3.6 m away; the root goes a little way toward the camera.
+    assert after - before == pytest.approx(0.4 * 250 / 3.6, abs=4)
+
+
 def test_whoever_was_not_seen_is_a_ghost(written):
     frames, _, _ = written(take_of(person(1, 0.0, visible=False)))
     body = (slice(70, 110), slice(150, 170))

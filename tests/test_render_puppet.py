@@ -1,5 +1,7 @@
 """Drawn skins move as the rig's own vertices do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -30,6 +32,17 @@ def test_the_skin_is_the_one_that_the_store_means(rig, worlds):
     drawn = puppet(rig, np.array([1.0, 2, 3]))
     for world, vertices in zip(worlds, skin_vertices(rig, worlds), strict=True):
         np.testing.assert_allclose(drawn.posed(world).vertices_m, vertices, atol=1e-6)
+
+
+def test_morph_targets_are_drawn_as_the_store_means_them(rig, worlds):
+    rng = np.random.default_rng(3)
+    morphed, weights = replace(rig, morph_targets_m=rng.normal(0, 0.01, (3, len(rig.vertices_m), 3))), rng.random((2, 3), np.float32)
+    truth = skin_vertices(morphed, worlds, weights)
+    assert np.abs(truth - skin_vertices(rig, worlds)).max() > 0.01
+    drawn, coarse = puppet(morphed, np.zeros(3)), coarse_puppet(morphed, np.zeros(3), 200)
+    for world, own, vertices in zip(worlds, weights, truth, strict=True):
+        np.testing.assert_allclose(drawn.posed(world, own).vertices_m, vertices, atol=1e-6)
+        assert cKDTree(vertices).query(coarse.posed(world, own).vertices_m)[0].max() < 1e-5
 
 
 def test_a_turned_body_keeps_its_normals_outward(rig, worlds):
