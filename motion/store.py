@@ -34,6 +34,8 @@ _NOTHING = "found nothing, expected it as docs/motion-store.md says"
 # About a megabyte of joint values a chunk: small enough to read a second of motion, large enough to compress.
 _CHUNK_FRAMES = 256
 _MESH_CHUNK_FRAMES = 4
+# A chunk's checksum is seen before it is inflated: what a disk has damaged is an error, and never numbers or a crash.
+_PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True}
 _ALL = slice(None)
 _RIG_ARRAYS, _RIG_EXTRAS = ("bind_world", "vertices_m", "faces", "normals", "skin_joints", "skin_weights"), ("uvs", "morph_targets_m")
 _ORIGIN_ARRAYS = ("T_world_joint_bind", "vertex_counts", "points", "face_materials")
@@ -164,7 +166,7 @@ def _write_array(group: h5py.Group, name: str, array: NDArray[Any], chunk_frames
         group.create_dataset(name, data=array)
         return
     chunks = (min(chunk_frames, array.shape[0]), *array.shape[1:])
-    group.create_dataset(name, data=array, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True)
+    group.create_dataset(name, data=array, chunks=chunks, **_PACKED)
 
 
 def _write_camera(group: h5py.Group, camera: Camera) -> None:
@@ -198,7 +200,7 @@ def _write_rig(group: h5py.Group, rig: Rig) -> None:
     for name in (*_RIG_ARRAYS, *_RIG_EXTRAS):
         array = getattr(rig, name)
         if array is not None:
-            group.create_dataset(name, data=array, compression="gzip", compression_opts=1, shuffle=True)
+            group.create_dataset(name, data=array, **_PACKED)
     semantic = group.create_group("semantic")
     semantic.attrs.update({name: int(index) for name, index in rig.skeleton.semantic.items()})
     if rig.origin is not None:
@@ -213,11 +215,11 @@ def _write_origin(group: h5py.Group, origin: Origin) -> None:
     if shared is not None:  # the same character for somebody else: HDF5 gives one array two names
         group["content"] = shared
     else:
-        group.create_dataset("content", data=np.frombuffer(origin.content, np.uint8), compression="gzip", compression_opts=1)
+        group.create_dataset("content", data=np.frombuffer(origin.content, np.uint8), **_PACKED)
     for name in ("joints", "meshes", "materials"):
         group.create_dataset(name, data=list(getattr(origin, name)), dtype=h5py.string_dtype())
     for name in _ORIGIN_ARRAYS:
-        group.create_dataset(name, data=getattr(origin, name), compression="gzip", compression_opts=1, shuffle=True)
+        group.create_dataset(name, data=getattr(origin, name), **_PACKED)
 
 
 def _open_file(path: Path) -> h5py.File:

@@ -65,6 +65,26 @@ def test_a_damaged_chunk(tmp_path):
         read_take(tmp_path / "take.h5")
 
 
+def test_one_bit_that_flips_in_any_chunk_is_noticed(stored, tmp_path):
+    chunks: dict[str, list[tuple[int, int]]] = {}
+    with h5py.File(stored, "r") as file:
+
+        def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(item, h5py.Dataset) and item.chunks:
+                found = [item.id.get_chunk_info(number) for number in range(item.id.get_num_chunks())]
+                chunks[name] = [(chunk.byte_offset, chunk.size) for chunk in found]
+
+        file.visititems(visit)
+    assert {name.rsplit("/", 1)[-1] for name in chunks} >= {"local_quat_xyzw", "visible", "vertices_m", "skin_weights", "faces"}
+    whole = stored.read_bytes()
+    for name, places in chunks.items():
+        start, size = places[-1]
+        for at in (start, start + size // 2, start + size - 1):
+            (tmp_path / "flipped.h5").write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1:])
+            with pytest.raises(ReadError, match=rf"flipped\.h5: .*{'/'.join(name.split('/')[:2])}"):
+                read_take(tmp_path / "flipped.h5")
+
+
 def test_a_file_of_another_program(tmp_path):
     with h5py.File(tmp_path / "take.h5", "w") as file:
         file["times_s"] = np.arange(3.0)
