@@ -201,7 +201,7 @@ def report(found: dict[str, Any]) -> str:
 def plan_of(arguments: argparse.Namespace, is_gpu: bool) -> Plan:
     """Return what the options ask for, or what the device can do in minutes."""
     return Plan(
-        tuple(arguments.passes or (PASSES if is_gpu else ("body", "full"))),
+        tuple(arguments.passes or PASSES),
         tuple(arguments.batch or ((1, 8, 32, 128) if is_gpu else (1, 2))),
         tuple(arguments.people or ((2, 4, 8) if is_gpu else ())),
         tuple(arguments.precision or (("bfloat16",) if is_gpu else ("bfloat16", "float32"))),
