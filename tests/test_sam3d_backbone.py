@@ -37,7 +37,14 @@ def test_a_map_that_is_not_square_is_the_recorded_one(recorded):
     network, units = recorded.network(), recorded.units
     assert apart(network.backbone(units["backbone_128x96_in"]), units["backbone_128x96_out"]) < 1e-5
     turns = network.backbone.encoder.rope_embed(8, 6)
-    assert apart(turns.sine, units["rope_8x6_sin"]) < 1e-6 and apart(turns.cosine, units["rope_8x6_cos"]) < 1e-6
+    assert apart(turns.sine.tile(2), units["rope_8x6_sin"]) < 1e-6 and apart(turns.cosine.tile(2), units["rope_8x6_cos"]) < 1e-6
+
+
+def test_tokens_without_a_place_do_not_turn():
+    rope = Rope(32)
+    placed, patches = rope(3, 2, extra=5), rope(3, 2)
+    assert torch.equal(placed.sine[5:], patches.sine) and torch.equal(placed.cosine[5:], patches.cosine)
+    assert (placed.sine[:5] == 0).all() and (placed.cosine[:5] == 1).all()
 
 
 def test_the_stored_periods_are_used_and_not_recomputed(recorded):

@@ -19,7 +19,7 @@ NORM_EPS = 1e-5
 
 
 class Turns(NamedTuple):
-    """Sines and cosines by which patches turn, float32, (patches, head width)."""
+    """Sines and cosines by which tokens turn, float32, (T, half the head width): each pair of numbers half a head apart by one."""
 
     sine: Tensor
     cosine: Tensor
@@ -60,7 +60,7 @@ class Encoder(nn.Module):
         rows, columns = patches.shape[-2:]
         extra = torch.cat([self.cls_token, self.storage_tokens], dim=1)
         tokens = torch.cat([extra.expand(len(patches), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
-        turns = self.rope_embed(rows, columns)
+        turns = self.rope_embed(rows, columns, extra.shape[1])
         for block in self.blocks:
             tokens = block(tokens, turns)
         seen: Tensor = self.norm(tokens)[:, extra.shape[1]:]
@@ -90,12 +90,16 @@ class Rope(nn.Module):
         count = head_width // 4
         self.register_buffer("periods", 100.0 ** (2 * torch.arange(count) / (head_width / 2)))
 
-    def forward(self, rows: int, columns: int) -> Turns:
-        """Return the turns of rows × columns patches, row by row: y first, then x, centres from −1 to 1."""
+    def forward(self, rows: int, columns: int, extra: int = 0) -> Turns:
+        """Return the turns of ``extra`` tokens, which have no place, and of rows × columns patches, row by row.
+
+        A patch's y comes first, then its x, centres from −1 to 1.
+        """
         device = self.periods.device
         y, x = (2 * (torch.arange(count, device=device) + 0.5) / count - 1 for count in (rows, columns))
         places = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).flatten(0, 1)
-        angles = (2 * torch.pi * places[..., None] / self.periods.float()).flatten(1).tile(2)
+        angles = (2 * torch.pi * places[..., None] / self.periods.float()).flatten(1)
+        angles = functional.pad(angles, (0, 0, extra, 0))  # not at all
         return Turns(torch.sin(angles), torch.cos(angles))
 
 
@@ -129,8 +133,8 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor, turns: Turns) -> Tensor:
         """Return what tokens (B,T,D) gather from each other."""
-        query, key, value = torch.unflatten(self.qkv(tokens), -1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        query, key = (_turned(part, turns).to(value.dtype) for part in (query, key))
+        parts = torch.unflatten(self.qkv(tokens), -1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        (query, key), value = _turned(parts[:2], turns), parts[2]
         gathered = functional.scaled_dot_product_attention(query, key, value)
         mixed: Tensor = self.proj(gathered.transpose(1, 2).flatten(2))
         return mixed
@@ -175,14 +179,13 @@ class SwiGlu(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (B,T,D) of (B,T,D)."""
+        tokens = tokens.to(self.w1.weight.dtype)  # once for both
         out: Tensor = self.w3(functional.silu(self.w1(tokens)) * self.w2(tokens))
         return out
 
 
 def _turned(parts: Tensor, turns: Turns) -> Tensor:
-    """Turn queries or keys (B,heads,T,width) of the last tokens, which are the patches, in float32."""
-    extra = parts.shape[-2] - len(turns.sine)
-    patches = parts[..., extra:, :].float()
-    first, second = patches.chunk(2, dim=-1)
-    turned = patches * turns.cosine + torch.cat([-second, first], dim=-1) * turns.sine
-    return torch.cat([parts[..., :extra, :].float(), turned], dim=-2)
+    """Turn queries and keys (…,T,width), reckoning in float32 whatever they are in."""
+    first, second = parts.chunk(2, dim=-1)
+    turned = (first * turns.cosine - second * turns.sine, second * turns.cosine + first * turns.sine)
+    return torch.cat([half.to(parts.dtype) for half in turned], dim=-1)
