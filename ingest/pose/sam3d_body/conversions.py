@@ -47,33 +47,17 @@ def six_to_matrix(six: Tensor) -> Tensor:
 
 def matrix_to_zyx(matrix: Tensor) -> Tensor:
     """Return (g0, g1, g2), (…,3), with matrix = Rz(g0)·Ry(g1)·Rx(g2); at gimbal lock g2 is 0."""
-    (m00, m01, m02), (m10, m11, m12), (m20, _, _) = _entries(matrix)
-    flat = torch.hypot(m00, m10)
-    z = torch.where(flat < _LOCKED, torch.atan2(-m01, m11), torch.atan2(m10, m00))
-    # Of what the first turn leaves, so that near the lock both still make the same matrix.
-    sine, cosine = torch.sin(z), torch.cos(z)
-    x = torch.atan2(sine * m02 - cosine * m12, cosine * m11 - sine * m01)
-    return torch.stack([z, torch.atan2(-m20, flat), x], dim=-1)
+    return _matrix_to_angles(matrix, 2, 1, 0)
 
 
 def matrix_to_xzy(matrix: Tensor) -> Tensor:
     """Return (x, z, y), (…,3), with matrix = Rx(x)·Rz(z)·Ry(y); at gimbal lock y is 0."""
-    (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = _entries(matrix)
-    flat = torch.hypot(m00, m02)
-    x = torch.where(flat < _LOCKED, torch.atan2(-m12, m22), torch.atan2(m21, m11))
-    sine, cosine = torch.sin(x), torch.cos(x)
-    y = torch.atan2(sine * m10 - cosine * m20, cosine * m22 - sine * m12)
-    return torch.stack([x, torch.atan2(-m01, flat), y], dim=-1)
+    return _matrix_to_angles(matrix, 0, 2, 1)
 
 
 def matrix_to_xyz(matrix: Tensor) -> Tensor:
     """Return (rx, ry, rz), (…,3), with matrix = Rz(rz)·Ry(ry)·Rx(rx); at gimbal lock rz is 0."""
-    (m00, m01, m02), (m10, m11, m12), (m20, m21, m22) = _entries(matrix)
-    flat = torch.hypot(m00, m10)
-    x = torch.where(flat < _LOCKED, torch.atan2(-m12, m11), torch.atan2(m21, m22))
-    sine, cosine = torch.sin(x), torch.cos(x)
-    z = torch.atan2(sine * m02 - cosine * m01, cosine * m11 - sine * m12)
-    return torch.stack([x, torch.atan2(-m20, flat), z], dim=-1)
+    return -_matrix_to_angles(matrix.transpose(-1, -2), 0, 1, 2)
 
 
 def zyx_to_matrix(angles_rad: Tensor) -> Tensor:
@@ -162,6 +146,18 @@ def zero_pose() -> Tensor:
     return torch.cat([upright, body, torch.zeros(519 - len(upright) - len(body))])
 
 
+def _matrix_to_angles(matrix: Tensor, i: int, j: int, k: int) -> Tensor:
+    """Return the angles (…,3) with matrix = R_i·R_j·R_k, turns about three different axes; at gimbal lock the last is 0."""
+    sign = 1.0 if (j - i) % 3 == 1 else -1.0
+    m = [row.unbind(-1) for row in matrix.unbind(-2)]
+    flat = torch.hypot(m[i][i], m[i][j])
+    first = torch.where(flat < _LOCKED, torch.atan2(sign * m[k][j], m[j][j]), torch.atan2(-sign * m[j][k], m[k][k]))
+    # Of what the first turn leaves, so that near the lock both still make the same matrix.
+    sine, cosine = sign * torch.sin(first), torch.cos(first)
+    third = torch.atan2(sign * (cosine * m[j][i] + sine * m[k][i]), cosine * m[j][j] + sine * m[k][j])
+    return torch.stack([first, torch.atan2(sign * m[i][k], flat), third], dim=-1)
+
+
 def _six_to_angles(six: Tensor) -> Tensor:
     """Return (rx, ry, rz), (…,3), of two columns x and nearly y (…,6); rz is 0 where x points along z."""
     x = functional.normalize(six[..., :3], dim=-1)
@@ -177,7 +173,3 @@ def _six_to_angles(six: Tensor) -> Tensor:
 def _angles_to_six(angles_rad: Tensor) -> Tensor:
     matrix = xyz_to_matrix(angles_rad)
     return torch.cat([matrix[..., 0], matrix[..., 1]], dim=-1)
-
-
-def _entries(matrix: Tensor) -> list[tuple[Tensor, ...]]:
-    return [row.unbind(-1) for row in matrix.unbind(-2)]
