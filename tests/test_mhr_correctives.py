@@ -24,19 +24,14 @@ from rigdrop.ingest.recording import Actor
 from rigdrop.motion.kinematics import skin_vertices
 from rigdrop.motion.rig import with_influences
 
-from .mhr_folder import by_body_models, folder_with_correctives, person_in_poses
+from .mhr_folder import by_body_models, person_in_poses
 
 FRAMES = [0, 2]
 
 
 @pytest.fixture(scope="module")
-def folder(shared, tmp_path_factory):
-    return folder_with_correctives(shared / "mhr" / "lod3", tmp_path_factory.mktemp("mhr") / "made_up")
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return load_mhr_model(folder)
+def model(corrected_mhr):
+    return load_mhr_model(corrected_mhr)
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +44,25 @@ def body(actor, model) -> Performance:
     return embody_mhr(actor, np.arange(3) / 30, model)
 
 
-def test_the_mesh_is_body_models_own(folder, model, actor, body, tmp_path):
-    truth = by_body_models(folder, actor, FRAMES, tmp_path)
+def test_the_mesh_is_body_models_own(corrected_mhr, model, actor, body, tmp_path):
+    truth = by_body_models(corrected_mhr, actor, FRAMES, tmp_path)
     ours = np.stack(list(model_vertices(load_correctives(model), body, FRAMES)))
     # Theirs is in single precision in places: 1e-6 m on a body of metres.
     np.testing.assert_allclose(ours, truth, atol=5e-6)
     assert np.linalg.norm(skin_vertices(body.rig, body.T_world_joint[FRAMES]) - truth, axis=-1).mean() > 1e-3  # they do something
 
 
-def test_the_distance_is_that_between_torchs_skin_and_body_models_mesh(folder, model, actor, body, tmp_path):
+def test_the_distance_is_that_between_torchs_skin_and_body_models_mesh(corrected_mhr, model, actor, body, tmp_path):
     """The stand-in's TorchScript knows no correctives, whatever it is asked to apply: it is the skin alone."""
     import torch
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch would have models exported anew; Meta's is TorchScript
-        script = torch.jit.load(str(folder / "mhr_model.pt")).double()
+        script = torch.jit.load(str(corrected_mhr / "mhr_model.pt")).double()
     with torch.no_grad():
         given = [torch.tensor(array[FRAMES]) for array in (actor.motion.shape_params, actor.motion.model_params)]
         skin = script(*given, torch.zeros(len(FRAMES), 72, dtype=torch.float64), True)[0].numpy() / 100
-    apart_mm = 1000 * np.linalg.norm(by_body_models(folder, actor, FRAMES, tmp_path) - skin - [0.3, 0, -3.0], axis=-1)
+    apart_mm = 1000 * np.linalg.norm(by_body_models(corrected_mhr, actor, FRAMES, tmp_path) - skin - [0.3, 0, -3.0], axis=-1)
     told = skinning_distance_mm(model, body, body.rig, FRAMES)
     expected = {"mean": apart_mm.mean(), "median": np.median(apart_mm), "p95": np.percentile(apart_mm, 95), "max": apart_mm.max()}
     assert told == pytest.approx(expected, abs=0.01)
@@ -98,12 +93,12 @@ def test_nothing_is_said_where_nobody_knows(shared, model, body, tmp_path):
     assert load_correctives(replace(model, folder=bare)) is None
 
 
-def test_files_that_cannot_be_used_are_an_error_with_file_and_field(folder, model, tmp_path):
+def test_files_that_cannot_be_used_are_an_error_with_file_and_field(corrected_mhr, model, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
     activation, basis = broken / "corrective_activation.npz", broken / "corrective_blendshapes_lod1.npz"
-    whole = (folder / basis.name).read_bytes()
-    shutil.copy(folder / activation.name, activation)
+    whole = (corrected_mhr / basis.name).read_bytes()
+    shutil.copy(corrected_mhr / activation.name, activation)
     there = replace(model, folder=broken)
     basis.write_bytes(whole[:2000])
     with pytest.raises(ReadError, match=r"corrective_blendshapes_lod1\.npz: corrective_blendshapes: found none"):

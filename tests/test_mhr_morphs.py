@@ -15,12 +15,10 @@ from rigdrop.convert.rigs.mhr_parameters import load_mhr_model
 from rigdrop.ingest.recording import Actor, MhrMotion
 from rigdrop.motion.kinematics import skin_vertices
 
-from .mhr_folder import folder_with_correctives
-
 
 @pytest.fixture(scope="module")
-def model(shared, tmp_path_factory):
-    return load_mhr_model(folder_with_correctives(shared / "mhr" / "lod3", tmp_path_factory.mktemp("mhr") / "made_up"))
+def model(corrected_mhr):
+    return load_mhr_model(corrected_mhr)
 
 
 def _clip(shared, model, frames: int, spread: float) -> Performance:

@@ -23,7 +23,7 @@ from rigdrop.motion.kinematics import skin_vertices, world_transforms
 from rigdrop.motion.take import Person
 
 from .format_contract import largest_mm, truth_m
-from .mhr_folder import by_body_models, folder_with_correctives, person_in_poses
+from .mhr_folder import by_body_models, person_in_poses
 from .synthetic import small_take
 
 TIMES_S = np.arange(4) / 30
@@ -31,13 +31,8 @@ MORPHS = CorrectiveOptions("morphs")
 
 
 @pytest.fixture(scope="module")
-def folder(shared, tmp_path_factory):
-    return folder_with_correctives(shared / "mhr" / "lod3", tmp_path_factory.mktemp("mhr") / "made_up")
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return load_mhr_model(folder)
+def model(corrected_mhr):
+    return load_mhr_model(corrected_mhr)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +52,8 @@ def _without(person: Person) -> np.ndarray:
     return skin_vertices(person.rig, world_transforms(person.rig, motion.local_quat_xyzw, motion.local_translation_m, motion.local_scale))
 
 
-def test_as_many_targets_as_poses_show_body_models_own_mesh(folder, model, actor, people, tmp_path):
-    truth = by_body_models(folder, actor, [0, 1, 2, 3], tmp_path)
+def test_as_many_targets_as_poses_show_body_models_own_mesh(corrected_mhr, model, actor, people, tmp_path):
+    truth = by_body_models(corrected_mhr, actor, [0, 1, 2, 3], tmp_path)
     (person,) = with_morphs(people, TIMES_S, MORPHS, lambda: model).people
     assert largest_mm(_without(person), truth) > 20
     # The motion is in single precision: 1e-6 of three metres; body-models is in places too.

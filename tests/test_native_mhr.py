@@ -17,8 +17,6 @@ from rigdrop.ingest.motion_files.options import MotionFileOptions
 from rigdrop.ingest.motion_files.sam3d_body import read
 from rigdrop.ingest.recording import Actor
 
-from .mhr_folder import folder_with_correctives
-
 ZERO = np.zeros(1)
 
 
@@ -46,8 +44,8 @@ def test_with_the_rig_the_person_is_on_it_and_stale_rotations_are_said(model, ac
     assert "pred_global_rots: found up to 28 of 127 joints more than 1° off" in warning and "129.9° at most" in warning
 
 
-def test_the_distance_to_the_models_mesh_is_told_where_it_is_known(shared, actor, tmp_path):
-    model = load_mhr_model(folder_with_correctives(shared / "mhr" / "lod3", tmp_path / "made_up"))
+def test_the_distance_to_the_models_mesh_is_told_where_it_is_known(corrected_mhr, actor):
+    model = load_mhr_model(corrected_mhr)
     performance, figures, _ = native_mhr(actor, ZERO, "mhr", None, lambda: model)
     assert figures["skin_from_model_mm"] == skinning_distance_mm(model, performance, performance.rig, [0])
     assert figures["skin_from_model_mm"]["mean"] > 0.5

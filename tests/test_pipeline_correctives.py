@@ -11,7 +11,6 @@ from rigdrop.config.settings import Settings, load_settings
 from rigdrop.motion.store import read_take
 from rigdrop.pipeline import convert_clip
 
-from .mhr_folder import folder_with_correctives
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +31,8 @@ def _settings(folder: Path, *more: str) -> Settings:
     return load_settings(["--mhr", str(folder), "--source-fps", "30", "--no-preview", "--smoothing", "gaussian", *more])
 
 
-def test_every_format_shows_the_models_mesh_of_the_final_motion(clip, shared, tmp_path):
-    folder = folder_with_correctives(shared / "mhr" / "lod3", tmp_path / "mhr")
-    report = convert_clip(clip, tmp_path / "out", _settings(folder, "--correctives", "morphs", "--morph-count", "12"))
+def test_every_format_shows_the_models_mesh_of_the_final_motion(clip, corrected_mhr, tmp_path):
+    report = convert_clip(clip, tmp_path / "out", _settings(corrected_mhr, "--correctives", "morphs", "--morph-count", "12"))
     (person,) = report.content["people"]
     (stored,) = read_take(tmp_path / "out" / "take.h5").people
     assert report.content["warnings"] == [] and stored.rig.morph_count == person["correctives"]["targets"] <= 9

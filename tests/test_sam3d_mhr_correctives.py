@@ -15,7 +15,6 @@ from rigdrop.ingest.pose.sam3d_body.conversions import turn
 from rigdrop.ingest.pose.sam3d_body.mhr import Keypoints, Mhr
 from rigdrop.ingest.pose.sam3d_body.mhr_correctives import Bends, CorrectiveArrays, read_correctives
 
-from .mhr_folder import folder_with_correctives
 from .sam3d_fixture import recorded_network  # noqa: F401
 
 HIDDEN = 30
@@ -127,12 +126,6 @@ def test_correctives_that_do_not_fit_are_an_error(tmp_path):
     assert read_correctives(SimpleNamespace(), 4, 2) is None
 
 
-@pytest.fixture(scope="module")
-def release(recorded, tmp_path_factory) -> Path:
-    """A folder as MHR's release is laid out: the real activation, made-up displacements."""
-    return folder_with_correctives(recorded.mhr_path.parent, tmp_path_factory.mktemp("mhr") / "made_up")
-
-
 def _as_in_the_release(folder: Path) -> SimpleNamespace:
     """Return the correctives of a folder as the release puts them into its TorchScript: mhr.io's load_pose_dirs_predictor."""
     with np.load(folder / "corrective_activation.npz") as activation, np.load(folder / "corrective_blendshapes_lod1.npz") as shapes:
@@ -142,12 +135,12 @@ def _as_in_the_release(folder: Path) -> SimpleNamespace:
     return SimpleNamespace(pose_correctives_model=SimpleNamespace(pose_dirs_predictor=layers))
 
 
-def test_the_corrected_mesh_and_its_keypoints_are_body_models_own(recorded, release, tmp_path, monkeypatch):
+def test_the_corrected_mesh_and_its_keypoints_are_body_models_own(recorded, corrected_mhr, tmp_path, monkeypatch):
     from body_models.mhr._pose import unpack_pose
     from body_models.mhr.numpy import MHR
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    correctives = read_correctives(_as_in_the_release(release), 127, len(recorded.arrays.base_cm))
+    correctives = read_correctives(_as_in_the_release(corrected_mhr), 127, len(recorded.arrays.base_cm))
     assert correctives.hidden.shape == (3000, 750)
     arrays = replace(recorded.arrays, correctives=correctives)
     params, shape = _pose()
@@ -155,7 +148,7 @@ def test_the_corrected_mesh_and_its_keypoints_are_body_models_own(recorded, rele
     joints = mhr.joints(params)
     vertices = mhr.vertices_m(joints, shape).numpy()
     parts = unpack_pose(np, params.double().numpy())
-    theirs = MHR(model_path=release)
+    theirs = MHR(model_path=corrected_mhr)
     truth = theirs.forward_vertices(*parts, shape=shape.double().numpy(), expression=np.zeros((2, 72)))
     # Metres: a hundredth of a millimetre is what is asked; both are float32 in places.
     np.testing.assert_allclose(vertices, truth, atol=1e-5)

@@ -19,19 +19,6 @@ from .watch_values import a_spec
 DAY_S = 86_400
 
 
-class Clock:
-    def __init__(self):
-        self.now_s = 1000.0
-
-    def __call__(self):
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def stream() -> io.StringIO:
     return io.StringIO()

@@ -13,19 +13,6 @@ from rigdrop.watch.status import Snapshot, StatusFile, default_place, job_as_jso
 from .watch_values import a_state, at
 
 
-class Clock:
-    def __init__(self):
-        self.now_s = 1000.0
-
-    def __call__(self):
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def snapshot() -> Snapshot:
     return Snapshot(

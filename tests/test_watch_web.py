@@ -18,19 +18,6 @@ from rigdrop.watch.web import Health, Page, Web, pages
 PARTS = ("database", "lease", "inbox", "disk")
 
 
-class Clock:
-    def __init__(self):
-        self.now_s = 1000.0
-
-    def __call__(self):
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def health(clock) -> Health:
     return Health(turn_s=60.0, clock=clock)
