@@ -12,7 +12,6 @@ from rigdrop.motion.store import read_take
 from rigdrop.pipeline import convert_clip
 
 
-
 @pytest.fixture(scope="module")
 def clip(shared, tmp_path_factory) -> Path:
     """A real person whose joints swing for eight frames."""
