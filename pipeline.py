@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,18 @@ from .needs import fetch_parts, named_files, named_folders
 from .render.preview import empty_frames, write_preview
 from .report import (
     REPORT_NAME,
+    all_settled,
     carry_over,
     describe_file,
     describe_person,
     describe_verification,
     forget_peak_memory,
+    note_unsettled,
     peak_memory_mb,
     read_report,
     report_header,
     settle_old_files,
+    unsettled_files,
     up_to_date,
     write_report,
 )
@@ -133,6 +137,7 @@ class Conversion:
         self.fingerprint = settings.files_fingerprint(self.motion_fingerprint, __version__)
         self.preview_fingerprint = settings.preview_fingerprint(self.motion_fingerprint, __version__)
         self.old = read_report(folder)
+        self._unsettled = unsettled_files(folder, self.old)
         self.journal = Journal() if scratch is None else Journal.read(scratch / _JOURNAL_NAME)
         self._seen: Observations | Recording | None = None
         self._take: Take | None = None
@@ -188,6 +193,8 @@ class Conversion:
     def store(self) -> None:
         """Put the take into the folder; from now on the folder is not done until `finish`."""
         target, fitted = self.folder / TAKE_NAME, self._fitted
+        if self._unsettled:
+            note_unsettled(self.folder, self._unsettled)
         _unlink(self.folder / REPORT_NAME)
         with self._stage("store"):
             if self.is_take:
@@ -272,7 +279,7 @@ class Conversion:
         files = [self.folder / file for file in journal.files]
         if self.old.get("motion_fingerprint") == self.motion_fingerprint:
             files += carry_over(self.folder, self.old, journal.people)
-        settle_old_files(self.folder, self.old, files)
+        settle_old_files(self.folder, self._unsettled, files)
         content = {
             **report_header(take, self.folder.name), "source": str(take.provenance.get("source", self._kept_at)),
             "fingerprint": self.fingerprint, "motion_fingerprint": self.motion_fingerprint, "preview_fingerprint": self.preview_fingerprint,
@@ -282,6 +289,7 @@ class Conversion:
             "stages": journal.stages, "warnings": journal.warnings, "problems": [problem["message"] for problem in journal.problems],
         }
         write_report(self.folder, content)
+        all_settled(self.folder)
         self.emit("done", take=self.folder.name, folder=str(self.folder), people=len(journal.people), warnings=len(journal.warnings))
         problems = tuple(error_with_code(problem["exit_code"], problem["message"]) for problem in journal.problems)
         return TakeReport(self.folder, content, problems=problems)
@@ -352,14 +360,19 @@ class Conversion:
     def _pictures_of(self, take: Take) -> Iterator[Frame] | None:
         """The pictures that a take was made of, empty ones for motion that nobody filmed; nothing, and a warning, where they are gone."""
         if self.clip is not None:
-            return self.clip.frames()
+            return _held_first(self.clip.frames(), self.settings.bind.lead_in)
         if take.provenance.get("kind") == "motion":
             return empty_frames(take)
         path = Path(str(take.provenance.get("source", "")))
-        if not path.is_file():
-            self._warn(f"{take.source_name}: the clip is not at {path} any more; there is no preview")
+        # A service numbers clips of one name when it puts them away.
+        others = path.parent.glob(f"{escape(path.stem)}_*{escape(path.suffix)}")
+        found = next((file for file in (path, *sorted(others)) if file.is_file() and sha256_of(file) == take.source_sha256), None)
+        if found is None:
+            what = "holds another clip now" if path.is_file() else "has no clip any more"
+            self._warn(f"{take.source_name}: {path} {what}; there is no preview")
             return None
-        return open_clip(path, VideoOptions(**take.provenance["video"])).frames()
+        frames = open_clip(found, VideoOptions(**take.provenance["video"])).frames()
+        return _held_first(frames, int(take.provenance.get("settings", {}).get("lead-in", 0)))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -396,8 +409,12 @@ class Conversion:
 
     def _wrote(self, path: Path) -> None:
         """Note a file that is whole."""
-        self.journal.wrote(path.relative_to(self.folder).as_posix())
+        file = path.relative_to(self.folder).as_posix()
+        self.journal.wrote(file)
         self._keep()
+        if self.scratch is None and file not in self._unsettled:  # with one, the folder is new, and the journal knows
+            self._unsettled.append(file)
+            note_unsettled(self.folder, self._unsettled)
         self.emit("file", take=self.folder.name, file=str(path))
 
 
@@ -406,6 +423,14 @@ def _unlink(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise WriteError(f"{path}: can't be removed ({error.strerror or error}); choose another --out") from error
+
+
+def _held_first(frames: Iterator[Frame], more: int) -> Iterator[Frame]:
+    """Yield pictures as rows of a take whose motion begins later: the first stays until then."""
+    for frame in frames:
+        if frame.index == 0:
+            yield from (replace(frame, index=row) for row in range(more))
+        yield replace(frame, index=frame.index + more)
 
 
 def _holds(stored: Path, fingerprint: str) -> bool:

@@ -20,6 +20,7 @@ from .motion.metrics import bone_drift, foot_slide_mm_f, jitter_10m_s3, likely_c
 from .motion.take import Person, Take
 
 REPORT_NAME = "report.json"
+_UNSETTLED_NAME = ".unsettled.json"
 SCHEMA, SCHEMA_VERSION = "rigdrop.report", 1
 
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
@@ -129,14 +130,34 @@ def _pictures_of(stage: str, files: Iterable[str]) -> list[str]:
     return [file for file in files if Path(file).parent.as_posix() == folder]
 
 
-def settle_old_files(folder: Path, old: Mapping[str, Any], current: Iterable[Path]) -> None:
-    """Remove the files of an earlier conversion that are not ``current``: they show another motion, or were written anew."""
+def unsettled_files(folder: Path, old: Mapping[str, Any]) -> list[str]:
+    """Return the files that lie in a take's folder from before: those of its report, and of conversions that never came to theirs."""
+    try:
+        noted = json.loads((folder / _UNSETTLED_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        noted = []
+    found = [entry["file"] for entry in old.get("files", ())] + [file for file in noted if isinstance(file, str)]
+    return list(dict.fromkeys(found))
+
+
+def note_unsettled(folder: Path, files: Sequence[str]) -> None:
+    """Note which files a conversion without a report may leave behind, for the next one to settle."""
+    write_text(folder / _UNSETTLED_NAME, json.dumps(files))
+
+
+def settle_old_files(folder: Path, old: Iterable[str], current: Iterable[Path]) -> None:
+    """Remove the files of earlier conversions that are not ``current``: they show another motion, or were written anew."""
     keep = set(current)
-    for path in [folder / entry["file"] for entry in old.get("files", ())]:
+    for path in [folder / file for file in old]:
         if path not in keep and path.is_file() and path.resolve().is_relative_to(folder.resolve()):
             path.unlink()
             if not any(path.parent.iterdir()):
                 path.parent.rmdir()
+
+
+def all_settled(folder: Path) -> None:
+    """Forget what was noted: the report stands."""
+    (folder / _UNSETTLED_NAME).unlink(missing_ok=True)
 
 
 def forget_peak_memory() -> None:

@@ -82,7 +82,9 @@ def video_writer(path: Path, width: int, height: int, fps: Fraction, options: En
 def _add_stream(container: av.container.OutputContainer, width: int, height: int, fps: Fraction, options: EncodeOptions) -> av.VideoStream:
     if "libx264" not in av.codecs_available:
         raise MissingPartError("av: found no libx264 in this build of PyAV; run: pip install --force-reinstall --only-binary av av")
-    stream = container.add_stream("libx264", rate=fps, options={"crf": str(options.quality), "preset": options.speed})
+    # The rate is for those who ask: each picture says its own time. FFmpeg has 32 bits for either part.
+    rate = fps.limit_denominator(1_000_000)
+    stream = container.add_stream("libx264", rate=rate, options={"crf": str(options.quality), "preset": options.speed})
     # With frames out of order the container would count the file's length by decoding times, and come out short.
     stream.codec_context.max_b_frames = 0
     stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"

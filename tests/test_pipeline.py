@@ -8,14 +8,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from rigdrop.config.options import OutputOptions
 from rigdrop.config.settings import Settings, load_settings
 from rigdrop.errors import ReadError, Stopped, WriteError
+from rigdrop.files import sha256_of
+from rigdrop.ingest.video import open_clip
 from rigdrop.motion.store import read_take, write_take
+from rigdrop.motion.take import Take
 from rigdrop.pipeline import Conversion, Known, convert_clip
+from rigdrop.render.encode import EncodeOptions, video_writer
 
 from .synthetic import small_take
 
@@ -150,6 +155,60 @@ def test_a_scene_without_stages_says_what_to_add(stored, tmp_path, settings):
     with pytest.raises(UsageError, match="scene: found the formats glb-baked, expected usd-skel among them"):
         _with(settings, format=("glb-baked",), scene=True)
     assert not (tmp_path / "out").exists()
+
+
+def _clip_of(path: Path, take: Take, colour: int) -> str:
+    """Write a clip of one colour with a picture for every frame of a take; return its sha256."""
+    with video_writer(path, take.camera.width, take.camera.height, take.fps, EncodeOptions()) as video:
+        for time_s in take.times_s.tolist():
+            video.add(np.full((take.camera.height, take.camera.width, 3), colour, np.uint8), time_s)
+    return sha256_of(path)
+
+
+def _background(folder: Path) -> float:
+    """The colour behind everybody, in the upper left corner of the sheet's first picture."""
+    return float(cv2.imread(str(folder / "preview.png"))[4:12, 4:12].mean())
+
+
+@pytest.mark.parametrize("lead", [0, 3])
+def test_a_preview_shows_the_clip_that_the_take_was_made_of_wherever_it_was_put(tmp_path, settings, lead):
+    take, place = small_take(), tmp_path / "done" / "clip.mp4"
+    place.parent.mkdir()
+    _clip_of(place, take, 40)  # came later, under the same name
+    own = _clip_of(tmp_path / "done" / "clip_2.mp4", small_take(frames=12 - lead), 200)
+    provenance = {"source": str(place), "video": {}, "settings": {"lead-in": lead}}
+    write_take(tmp_path / "take.h5", replace(take, source_sha256=own, provenance=provenance))
+    folder, wanted = tmp_path / "out" / "clip", _with(settings, format=("glb-skeletal",))
+    assert convert_clip(tmp_path / "take.h5", folder, wanted).content["warnings"] == []
+    assert _background(folder) == pytest.approx(200, abs=6)
+    # Every row has its picture, those before the motion too.
+    assert len(list(open_clip(folder / "preview.mp4").frames())) == take.frame_count
+    (tmp_path / "done" / "clip_2.mp4").unlink()
+    warned = convert_clip(tmp_path / "take.h5", tmp_path / "out" / "other", wanted).content["warnings"]
+    assert len(warned) == 1 and "holds another clip now; there is no preview" in warned[0]
+
+
+def test_what_a_stopped_conversion_left_is_settled_by_the_next(stored, tmp_path, settings):
+    folder, alone = tmp_path / "out" / "clip", tmp_path / "alone.h5"
+    write_take(alone, replace(small_take(people=1), provenance={"take": "clip", "fingerprint": "n", "source": "/gone.mp4", "video": {}}))
+    convert_clip(alone, tmp_path / "out" / "expected", settings)
+
+    def stop(event, /, **fields):
+        if event == "stage" and fields["stage"] == "verify glb-skeletal":
+            raise Stopped("stopped by a test")
+
+    convert_clip(stored, folder, settings)
+    with pytest.raises(Stopped):
+        convert_clip(alone, folder, settings, stop)
+    convert_clip(alone, folder, settings)
+    expected = [name.replace("expected", "clip") for name in _names(tmp_path / "out" / "expected")]
+    assert _names(folder) == expected
+    # Nor does one whose first conversion was stopped keep what that had written.
+    fresh = tmp_path / "out" / "fresh"
+    with pytest.raises(Stopped):
+        convert_clip(stored, fresh, settings, stop)
+    convert_clip(alone, fresh, settings)
+    assert _names(fresh) == [name.replace("clip", "fresh") for name in expected]
 
 
 def test_without_its_clip_a_take_has_no_preview_and_says_so(stored, tmp_path, settings):

@@ -39,6 +39,16 @@ def test_a_steady_rate_is_read_as_that_rate_and_the_file_is_as_long_as_its_pictu
     assert clip.fps == 30 and clip.duration_s == pytest.approx(1.5, abs=1e-3)
 
 
+@pytest.mark.parametrize("fps", [Fraction(120.00004577), Fraction(59.94), Fraction(123_000_000_000_001, 1_000_000_000_000)])
+def test_a_rate_of_more_digits_than_a_file_has_room_for_is_one(tmp_path, fps):
+    times = np.arange(12) / float(fps)
+    with video_writer(tmp_path / "a.mp4", 320, 240, fps, EncodeOptions()) as video:
+        for time_s in times.tolist():
+            video.add(stripes(), time_s)
+    frames = list(open_clip(tmp_path / "a.mp4").frames())
+    np.testing.assert_allclose([frame.time_s for frame in frames], times, atol=0.6 / 90_000)
+
+
 def test_colours_come_back(tmp_path):
     frame = next(iter(open_clip(write(tmp_path / "a.mp4", [0.0], quality=16)).frames()))
     # 8-bit YUV in video range rounds each channel by up to two levels; the codec adds a little on flat colour.

@@ -10,12 +10,15 @@ import pytest
 
 from rigdrop.motion.kinematics import world_transforms
 from rigdrop.report import (
+    all_settled,
     carry_over,
     describe_person,
+    note_unsettled,
     peak_memory_mb,
     read_report,
     report_header,
     settle_old_files,
+    unsettled_files,
     up_to_date,
     write_report,
 )
@@ -60,16 +63,27 @@ def test_no_report_is_never_up_to_date(tmp_path):
 
 
 def test_files_that_are_not_current_go_and_empty_folders_with_them(tmp_path):
-    old = {"files": _write(tmp_path, "take.h5", "person_01/a.glb", "person_02/b.glb")}
+    old = ["take.h5", "person_01/a.glb", "person_02/b.glb"]
+    _write(tmp_path, *old)
     settle_old_files(tmp_path, old, [tmp_path / "take.h5", tmp_path / "person_01/a.glb"])
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.glb", "person_01", "take.h5"]
+
+
+def test_files_are_settled_that_a_report_names_or_a_conversion_without_one_left(tmp_path):
+    old = {"files": _write(tmp_path, "take.h5", "a.glb")}
+    assert unsettled_files(tmp_path, old) == ["take.h5", "a.glb"] and unsettled_files(tmp_path, {}) == []
+    note_unsettled(tmp_path, ["a.glb", "歩く_b.glb"])
+    assert unsettled_files(tmp_path, old) == ["take.h5", "a.glb", "歩く_b.glb"] and unsettled_files(tmp_path, {}) == ["a.glb", "歩く_b.glb"]
+    all_settled(tmp_path)
+    all_settled(tmp_path)
+    assert unsettled_files(tmp_path, {}) == []
 
 
 def test_a_report_that_names_a_file_elsewhere_does_not_cost_that_file(tmp_path):
     folder, precious = tmp_path / "take", tmp_path / "precious.txt"
     folder.mkdir()
     precious.write_text("mine")
-    settle_old_files(folder, {"files": [{"file": "../precious.txt", "bytes": 4}]}, [])
+    settle_old_files(folder, ["../precious.txt"], [])
     assert precious.exists()
 
 
@@ -90,7 +104,7 @@ def test_a_stage_is_carried_over_with_its_pictures_or_not_at_all(tmp_path, lost)
     old = {"people": [{"id": "person_01", "files": [{"format": "usd-skel", **stage}]}], "files": [stage, *others]}
     people = [{"id": "person_01", "files": [{"format": "z", "file": "new"}]}]
     carried = carry_over(tmp_path, old, people)
-    settle_old_files(tmp_path, old, carried)
+    settle_old_files(tmp_path, unsettled_files(tmp_path, old), carried)
     left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert left == ([] if lost else ["person_01/a_skel.usdc", "person_01/a_skel_pictures/1.png", "person_01/a_skel_pictures/2.png"])
     assert [entry["format"] for entry in people[0]["files"]] == (["z"] if lost else ["z", "usd-skel"])
