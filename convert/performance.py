@@ -78,6 +78,12 @@ class Performance:
         """World places (F,J,3) of the joints."""
         return self.T_world_joint[..., :3, 3]
 
+    def places_m(self, rows: NDArray[np.integer]) -> Floats:
+        """World places (R,J,3) of the joints in some frames (R,), reckoned for these alone."""
+        scale = None if self.scale is None else self.scale[rows]
+        local = local_matrices(self.quat_xyzw[rows], self.translation_m[rows], scale)
+        return np.asarray(local_to_world(self.rig.joint_parents, local)[..., :3, 3])
+
 
 def moved(performance: Performance, T_new_old: Floats) -> Performance:
     """Return the person moved by a rigid ``T_new_old`` (4,4), world: joints without a parent move, and all that hangs from them."""

@@ -40,6 +40,8 @@ LoadRig = Callable[[str], Rig]
 
 # A picture for motion that no camera took: wide enough for a walk, a view as of somebody who stands and looks.
 _WIDTH, _HEIGHT, _FOCAL_PX, _LEAST_AWAY_M = 1920, 1080, 1600.0, 3.0
+# So many frames tell how much room somebody's motion takes; all of an hour would take gigabytes.
+_FRAMES_FOR_BOUNDS = 256
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,18 @@ def people_of(
     natives = [_embodied(actor, recording.times_s, options, load_rig, load_mhr) for actor in recording.actors]
     way = Resampling.of(recording.times_s, times_at(recording.times_s, options.rate))
     cleaned = [_cleaned(performance, options, way) for performance, _, _ in natives]
+    # Between two frames only as much is seen as in both: of a glimpse no frame at another rate may be left.
+    there = [row for row, (performance, _) in enumerate(cleaned) if performance.visible.any()]
+    if recording.actors and not there:
+        raise ReadError("recording: found nobody who is in two frames one after the other, expected that at another rate; leave --fps out")
+    warnings = [f"{actor.name}: left out: at this rate no frame lies between two in which they are"
+                for row, actor in enumerate(recording.actors) if row not in there]
+    actors, natives, cleaned = [recording.actors[row] for row in there], [natives[row] for row in there], [cleaned[row] for row in there]
     bodies = [performance for performance, _ in cleaned]
     T_world_source, found = _stand(bodies) if _is_in_camera(recording) and options.level and bodies else (np.eye(4), {})
-    people, figures, warnings = [], [], [warning for _, _, said in natives for warning in said]
-    for number, (actor, (body, did)) in enumerate(zip(recording.actors, cleaned, strict=True), start=1):
+    people, figures = [], []
+    warnings += [warning for _, _, said in natives for warning in said]
+    for number, (actor, (body, did)) in enumerate(zip(actors, cleaned, strict=True), start=1):
         performance, held = _finished(actor, body, options, T_world_source, load_rig)
         meshes = _meshes(actor, recording.times_s, performance.rig)
         meshes = None if meshes is None else moved_vertices(way.straight(meshes), T_world_source)
@@ -150,7 +160,7 @@ def _stand(people: list[Performance]) -> tuple[Floats, dict[str, Any]]:
     level = find_level(people)
     first = min(people, key=lambda person: int(np.argmax(person.visible)))
     frame, pelvis = int(np.argmax(first.visible)), first.rig.skeleton.semantic.get("pelvis", 0)
-    T_world_source = world_from_camera(level, first.joints_m[frame, pelvis])
+    T_world_source = world_from_camera(level, first.places_m(np.array([frame]))[0, pelvis])
     floors = [ground_of(places[person.visible] @ T_world_source[:3, :3].T + T_world_source[:3, 3], person.times_s[person.visible])
               for person in people
               if (places := person.joints_m if is_bare(person) else sole_places(person)).size and person.visible.any()]
@@ -201,13 +211,19 @@ def _camera(recording: Recording, T_world_source: Floats, people: list[Performan
         raise ReadError("recording: found nobody in it, expected one person or more")
     if _is_in_camera(recording):
         return Camera(_WIDTH, _HEIGHT, _intrinsics(), T_world_source, "default")
-    places = np.concatenate([person.joints_m[person.visible].reshape(-1, 3) for person in people])
+    places = np.concatenate([person.places_m(_some(person.visible)).reshape(-1, 3) for person in people])
     low, high = np.percentile(places, (1, 99), axis=0)
     wide = max(high[0] - low[0] + 1.0, (high[1] - low[1] + 0.5) * _WIDTH / _HEIGHT)
     T_world_camera = np.eye(4)
     away = max(wide * _FOCAL_PX / _WIDTH, _LEAST_AWAY_M)
     T_world_camera[:3, 3] = (low[0] + high[0]) / 2, (low[1] + high[1]) / 2, high[2] + away
     return Camera(_WIDTH, _HEIGHT, _intrinsics(), T_world_camera, "default")
+
+
+def _some(visible: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Some of the frames in which somebody is seen, evenly spread: enough to know where they go."""
+    rows = np.flatnonzero(visible)
+    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _FRAMES_FOR_BOUNDS)).astype(int))])
 
 
 def _intrinsics() -> Floats:

@@ -395,3 +395,39 @@ def test_without_the_rig_the_meshes_stand_on_the_ground_as_they_are(shared):
     np.testing.assert_allclose(np.ptp(person.vertices_m[0], axis=0), np.ptp(meshes[0], axis=0), atol=2e-6)
     with pytest.raises(MissingPartError, match="get assets"):
         people_of(_recording(_actor(motion)), replace(AS_IT_IS, rig="unreal"), Rigs(), nobody_has_it)
+
+
+# -- at another rate
+
+
+def test_whoever_no_frame_shows_any_more_is_left_out_and_said_so():
+    glimpsed = np.arange(FRAMES) == 7
+    motion = _skeletal(2.0)
+    motion = replace(motion, motion=replace(motion.motion, visible=glimpsed))
+    actors = [_actor(motion, 1, glimpsed), _actor(_skeletal(), 2)]
+    options = RecordedOptions(rate=Fraction(25))
+    people = people_of(_recording(*actors), options, Rigs(), _no_model)
+    assert [person.source_track for person in people.people] == [2] and people.people[0].id == "person_01"
+    assert people.details["warnings"][0].startswith("Track 1: left out: at this rate no frame lies between two")
+    assert len(people.details["clean"]) == 1
+    # At the file's own rate both are there.
+    assert len(people_of(_recording(*actors), AS_IT_IS, Rigs(), _no_model).people) == 2
+    with pytest.raises(ReadError, match=r"found nobody who is in two frames one after the other, .* leave --fps out"):
+        people_of(_recording(actors[0]), options, Rigs(), _no_model)
+
+
+def test_a_camera_that_no_file_has_looks_at_all_of_a_long_motion():
+    """Of a long clip some frames tell how far it goes; two percentiles more or less of the same places."""
+    body = Body.of(humanoid())
+    times_s = np.arange(3000) / 30
+    quat, _ = walk(body, times_s)
+    root_m = np.stack([np.linspace(-6, 6, 3000), np.full(3000, 0.95), np.zeros(3000)], axis=1)
+    motion = body.to_motion(quat, root_m, np.ones(3000, bool), np.ones(3000))
+    recording = Recording(times_s, Fraction(30), (_actor(SkeletalMotion(body.rig.skeleton, motion, body.rig)),))
+    camera = people_of(recording, AS_IT_IS, Rigs(), _no_model).camera
+    joints = Performance.of_motion(body.rig, times_s, motion).joints_m
+    eye = np.linalg.inv(camera.world_from_camera)
+    places = joints.reshape(-1, 3) @ eye[:3, :3].T + eye[:3, 3]
+    pixels = camera.intrinsics_px[:2, :2] @ (places[:, :2] / -places[:, 2:]).T * [[1], [-1]] + camera.intrinsics_px[:2, 2:]
+    inside = ((pixels >= 0) & (pixels <= [[camera.width], [camera.height]])).all(axis=0)
+    assert inside.mean() > 0.98 and camera.world_from_camera[2, 3] < 20

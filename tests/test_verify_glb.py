@@ -1,5 +1,7 @@
 """The verifier of GLBs finds what is broken, one fault at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,6 +114,19 @@ FAULTS = {
 
 def test_what_we_write_has_no_fault(skeletal, baked):
     assert verify_glb_skeletal(TAKE, PERSON, skeletal).ok and verify_glb_baked(TAKE, PERSON, baked).ok
+
+
+@pytest.mark.parametrize("noise_m", [0.0, 2e-8, 5e-7, 1e-5])
+def test_somebody_who_stands_still_but_for_rounding_has_no_fault(tmp_path, noise_m):
+    """Below the writer's 1e-7 two keys are all there is; above it there is one for each frame, however little they differ."""
+    moving = small_take()
+    motion = moving.people[0].motion
+    still, turns = (values[:1].repeat(12, axis=0) for values in (motion.local_translation_m, motion.local_quat_xyzw))
+    noise = np.random.default_rng(0).uniform(-noise_m, noise_m, still.shape).astype(np.float32)
+    person = replace(moving.people[0], motion=replace(motion, local_quat_xyzw=turns, local_translation_m=still + noise))
+    take = replace(moving, people=[person])
+    write_glb_skeletal(take, person, tmp_path / "still.glb")
+    assert verify_glb_skeletal(take, person, tmp_path / "still.glb").broken_rules == ()
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__.strip("_<>"))
