@@ -45,7 +45,7 @@ def guess_semantic(names: Sequence[str], parents: NDArray[np.integer], rest_m: F
     ``parents`` (J,) has each parent before its children and -1 at the root; ``rest_m`` (J,3) are the joints' places at rest,
     +Y up, the left on +X. A joint means one thing at most; what is not found is not there.
     """
-    tree = _Tree(list(names), [int(parent) for parent in parents], np.asarray(rest_m, dtype=np.float64))
+    tree = _Tree(names, parents, rest_m)
     found = known_semantic(names)
     # Words of two unlike skeletons would make a third that is neither: the tree's shape decides where words don't tell the core.
     for guess in (_by_words, _by_shape):
@@ -56,6 +56,12 @@ def guess_semantic(names: Sequence[str], parents: NDArray[np.integer], rest_m: F
     return {key: joint for key, joint in found.items() if joint >= 0}
 
 
+def with_spine(semantic: Mapping[str, int], names: Sequence[str], parents: NDArray[np.integer], rest_m: Floats) -> dict[str, int]:
+    """Return what joints mean, and where no joint of the spine is named the spine as `guess_semantic` tells it from the limbs."""
+    spine = _spine(_Tree(names, parents, rest_m), semantic)
+    return _joined(semantic, {key: joint for key, joint in spine.items() if key in SPINE})
+
+
 def _joined(sure: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     taken = set(sure.values())
     return {**sure, **{key: joint for key, joint in more.items() if key not in sure and joint not in taken}}
@@ -64,10 +70,11 @@ def _joined(sure: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
 class _Tree:
     """A skeleton's joints with the questions that are asked of them."""
 
-    def __init__(self, names: list[str], parents: list[int], rest_m: Floats) -> None:
-        self.names, self.parents, self.rest_m = names, parents, rest_m
+    def __init__(self, names: Sequence[str], parents: NDArray[np.integer], rest_m: Floats) -> None:
+        self.names, self.parents = list(names), [int(parent) for parent in parents]
+        self.rest_m = np.asarray(rest_m, dtype=np.float64)
         self.children: list[list[int]] = [[] for _ in names]
-        for joint, parent in enumerate(parents):
+        for joint, parent in enumerate(self.parents):
             if parent >= 0:
                 self.children[parent].append(joint)
         self.words = [_words(name) for name in names]
@@ -234,10 +241,13 @@ def _spine(tree: _Tree, found: Mapping[str, int]) -> dict[str, int]:
         return {}
     root = tree.above(found["pelvis"])[-1]
     named = {} if root == found["pelvis"] else {"root": root}
-    carried = [found[key] for key in ("neck", "left_clavicle", "right_clavicle", "left_shoulder", "right_shoulder") if key in found]
-    if not carried or any(key in found for key in SPINE):
+    carried = [found[key] for key in ("neck", "left_clavicle", "right_clavicle") if key in found][:1]
+    # What carries both arms: between it and a shoulder may lie a clavicle that nobody has named.
+    carried = carried or [found[key] for key in ("left_shoulder", "right_shoulder") if key in found]
+    top = tree.fork(carried)
+    if top < 0 or any(key in found for key in SPINE):
         return named
-    line = tree.above(carried[0])[1:]
+    line = tree.above(top)
     if found["pelvis"] in line:
         chain = line[:line.index(found["pelvis"])][::-1]
         # The ends and the middle of a longer one.

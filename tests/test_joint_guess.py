@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rigdrop.convert.rigs import load_rig
-from rigdrop.motion.joint_guess import guess_semantic
+from rigdrop.motion.joint_guess import guess_semantic, with_spine
 from rigdrop.motion.joint_names import CORE
 
 from .skeletons import MAN
@@ -58,6 +58,18 @@ def test_the_shape_does_not_need_the_joints_in_our_order():
     assert named["left_knee"] == "LeftLeg" and named["right_wrist"] == "RightHand" and named["spine_3"] == "Spine2"
     assert named["neck"] == "Neck" and named["left_clavicle"] == "LeftShoulder" and named["right_foot"] == "RightToeBase"
     assert set(CORE) <= set(named) and "root" not in named
+
+
+def test_a_spine_is_told_from_the_limbs_alone_and_never_is_a_clavicle(rig):
+    truth, spine = rig.skeleton.semantic, ("spine_1", "spine_2", "spine_3")
+    found = with_spine({meaning: truth[meaning] for meaning in CORE}, rig.joint_names, rig.joint_parents, rig.bind_world[:, :3, 3])
+    assert found == {meaning: truth[meaning] for meaning in (*CORE, *spine)}
+
+
+def test_a_spine_that_is_named_in_part_is_left_as_it_is(rig):
+    truth = rig.skeleton.semantic
+    told = {meaning: truth[meaning] for meaning in (*CORE, "spine_2")}
+    assert with_spine(told, rig.joint_names, rig.joint_parents, rig.bind_world[:, :3, 3]) == told
 
 
 def test_a_hierarchy_that_is_no_body_has_no_meanings():

@@ -9,10 +9,13 @@ import pytest
 
 from rigdrop.convert.rigs.character_file import character_from
 from rigdrop.errors import ReadError
+from rigdrop.formats.glb_skeletal import write_glb_skeletal
+from rigdrop.formats.verify.glb import verify_glb_skeletal
 from rigdrop.ingest.motion_files.character import is_character_file, read_character
 
 from .bodies import humanoid
 from .characters import tiny_character, tiny_stage
+from .synthetic import rig_take
 
 
 @pytest.mark.parametrize("name", ["hero.glb", "Hero.GLB", "a/b.usd", "b.usda", "b.usdc", "b.usdz"])
@@ -32,6 +35,34 @@ def test_a_glbs_origin_says_which_node_and_which_primitive_everything_is(tmp_pat
     assert origin.materials == ("0", "1") and np.bincount(origin.face_materials).tolist() == [half // 8 * 12, (440 - half) // 8 * 12]
     linear = origin.T_world_joint_bind[:, :3, :3]
     np.testing.assert_allclose(np.linalg.norm(linear, axis=1), 0.01, rtol=1e-5)
+
+
+def _two_materials(file):
+    """Let the first mesh's triangles be of two materials by turns, which share its vertices, as exporters do that keep one buffer."""
+    primitive = file.json["meshes"][0]["primitives"][0]
+    count = file.json["accessors"][primitive["indices"]]["count"]
+    at = file.json["bufferViews"][file.json["accessors"][primitive["indices"]]["bufferView"]]["byteOffset"]
+    faces = np.frombuffer(file.binary, np.uint16, count, at).reshape(-1, 3)
+    file.json["meshes"][0]["primitives"] = [
+        {**primitive, "attributes": dict(primitive["attributes"]), "indices": file.add(faces[part::2].ravel(), "uint16"), "material": part}
+        for part in (0, 1)]
+
+
+def test_vertices_that_primitives_share_are_there_once(tmp_path):
+    plain = read_character(tiny_character().write(tmp_path / "plain.glb")).rig
+    path = tiny_character(_two_materials).write(tmp_path / "hero.glb")
+    rig, half = read_character(path).rig, plain.origin.vertex_counts[0]
+    np.testing.assert_array_equal(rig.vertices_m, plain.vertices_m)
+    np.testing.assert_array_equal(rig.skin_weights, plain.skin_weights)
+    first = len(plain.faces[plain.faces[:, 0] < half])
+    np.testing.assert_array_equal(rig.faces, np.concatenate([plain.faces[:first:2], plain.faces[1:first:2], plain.faces[first:]]))
+    assert rig.origin.meshes == ("56/0", "57/0") and rig.origin.vertex_counts.tolist() == plain.origin.vertex_counts.tolist()
+    materials = [0] * len(plain.faces[:first:2]) + [1] * (len(plain.faces) - len(plain.faces[:first:2]))
+    assert rig.origin.face_materials.tolist() == materials
+    take = rig_take(character_from(read_character(path)), 3)
+    write_glb_skeletal(take, take.people[0], tmp_path / "moved.glb")
+    report = verify_glb_skeletal(take, take.people[0], tmp_path / "moved.glb")
+    assert report.broken_rules == () and report.max_mm < 0.02  # weights in bytes, and float32 places in centimetres
 
 
 def _no_skin(file):

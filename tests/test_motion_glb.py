@@ -329,6 +329,26 @@ def test_a_malformed_file_is_an_error_that_names_the_file_and_the_part(tmp_path,
     assert str(caught.value).startswith(f"{path}: ") and message in str(caught.value)
 
 
+def test_a_stray_key_is_an_error_that_names_the_file_and_its_time(tmp_path):
+    path = _spoilt(tmp_path, _numbers("input", 0, [0.0, 1e7]))
+    with pytest.raises(ReadError, match=r"bad\.glb: animations: found keys from 0 to 10000000 s, .*, expected 2000000 at most; take"):
+        glb.read(path, OPTIONS)
+    assert len(glb.read(path, MotionFileOptions(frame_limit=7)).times_s) == 7
+
+
+def test_normals_that_say_nothing_are_those_of_the_faces_around(tmp_path):
+    file = TinyGlb()
+    _arm(file)
+    file.json["nodes"][0]["scale"] = [0.01, 0.01, 0.01]  # a unit normal in the file is short in the world before it is made one again
+    del file.json["skins"]
+    bind = [_moved([0, 1, 0]), _moved([1, 1, 0])]
+    _skinned(file, [1, 2], bind, [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 0, 0]] * 3, [[1, 0, 0, 0]] * 3)
+    file.json["meshes"][0]["primitives"][0]["attributes"]["NORMAL"] = file.add([[0, 0, 0], [0.6, 0, 0.8], [0, 0, 1e-7]])
+    file.animate(1, "rotation", [0, 0.1], [_quat("z", 0), _quat("z", 90)])
+    rig = glb.read(file.write(tmp_path / "flat.glb"), OPTIONS).actors[0].motion.rig
+    np.testing.assert_allclose(rig.normals, [[0, 0, 1], [0.6, 0, 0.8], [0, 0, 1]], atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [0, 8, 200, -1])
 def test_a_cut_file_is_an_error(tmp_path, size):
     path = _spoilt(tmp_path, lambda file: None)

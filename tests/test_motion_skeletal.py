@@ -16,6 +16,7 @@ from rigdrop.ingest.motion_files.skin_weights import packed_influences
 from rigdrop.motion.kinematics import local_matrices, local_to_world, skin_vertices, world_transforms
 from rigdrop.motion.rotations import quat_to_matrix, rotvec_to_quat
 
+from .skeletons import MAN
 from .synthetic import rig_take, small_take
 
 TOOL = Path(__file__).parent / "tools" / "blender_rewrite.py"
@@ -61,6 +62,19 @@ def test_world_transforms_become_local_ones_that_give_them_back():
     # Scales are what they are at rest times what moves.
     np.testing.assert_allclose(read[..., :3, :3] * rest.scale[:, None, None], worlds[..., :3, :3], atol=1e-5)
     np.testing.assert_allclose(local_to_world(np.array(parents), rest.skeleton.rest_local)[:, :3, 3], worlds[0, :, :3, 3], atol=1e-12)
+
+
+def test_a_map_of_the_needed_joints_is_enough_and_the_spine_lies_between_them(tmp_path):
+    parts = {"shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand", "hip": "UpLeg", "knee": "Leg", "ankle": "Foot"}
+    truth = {"pelvis": "Hips", **{f"{side}_{part}": side.title() + name for side in ("left", "right") for part, name in parts.items()}}
+    bone = {name: f"Bone{number:02}" for number, name in enumerate(MAN.names)}
+    worlds = np.tile(np.eye(4), (len(MAN.names), 1, 1))
+    worlds[:, :3, 3] = MAN.places_m()
+    joint_map = tmp_path / "map.toml"
+    joint_map.write_text("".join(f'{meaning} = "{bone[name]}"\n' for meaning, name in truth.items()))
+    rest = rest_of("a file", list(bone.values()), MAN.parents, worlds, joint_map)
+    truth |= {"spine_1": "Spine", "spine_2": "Spine1", "spine_3": "Spine2"}
+    assert {meaning: MAN.names[joint] for meaning, joint in rest.skeleton.semantic.items()} == truth and not rest.warnings
 
 
 @pytest.mark.parametrize(("linear", "message"), [

@@ -193,6 +193,13 @@ def test_keys_far_apart_are_sampled_between_at_the_rate(tmp_path):
     assert len(usd.read(tmp_path / "stage.usda", MotionFileOptions(frame_limit=5)).times_s) == 5
 
 
+def test_a_stray_sample_is_an_error_that_names_the_file_and_its_time(tmp_path):
+    path = _write(tmp_path, _WHOLE.replace(" 3: [", " 240000000: ["))
+    with pytest.raises(ReadError, match=r"stage\.usda: time samples: found keys from .* to 10000000 s, .*, expected 2000000 at most; "):
+        usd.read(path, OPTIONS)
+    assert len(usd.read(path, MotionFileOptions(frame_limit=5)).times_s) == 5
+
+
 @pytest.mark.parametrize(("per_second", "codes", "fps"), [
     ("timeCodesPerSecond = 30", (1, 2, 3), Fraction(30)),
     ("timeCodesPerSecond = 29.97002997002997", (1, 2, 3), Fraction(30000, 1001)),

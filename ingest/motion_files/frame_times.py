@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
@@ -17,6 +18,8 @@ COMMON_RATES = (
     *(Fraction(rate) for rate in (30, 24, 25, 60, 120, 50, 100, 15, 12, 10, 48, 72, 90, 144, 150, 180, 200, 240, 250, 300, 480)),
     *(Fraction(rate * 1000, 1001) for rate in (24, 30, 60, 120)),
 )
+# More frames than that, and a key is far from where it belongs, or frame numbers number something else.
+MAX_FRAMES = 2_000_000
 # Keys nearer than this are one: float32 seconds of two arrays differ by 6e-5 after ten minutes, frames are 2e-3 apart at least.
 _ONE_KEY_S = 2e-4
 
@@ -32,11 +35,20 @@ def rate_of_frame_time(where: str, text: str) -> Fraction:
         seconds = Decimal(0)
     if not seconds.is_finite() or seconds <= 0:
         raise ReadError(f"{where}: found {text!r:.40}, expected seconds above 0")
-    exact, places = Fraction(seconds), -int(seconds.as_tuple().exponent)
-    # Three digits are never cut, and fewer could be anything.
-    within = Fraction(1, 10**places) * (1 if places > 3 else Fraction(1, 2)) if places >= 3 else Fraction(0)
-    near = [rate for rate in COMMON_RATES if abs(1 / rate - exact) <= within]
-    return min(near, key=lambda rate: abs(1 / rate - exact), default=1 / exact)
+    exact = 1 / Fraction(seconds)
+    if exact in COMMON_RATES:
+        return exact
+    return next((rate for rate in COMMON_RATES if _is_short_for(seconds, 1 / rate)), exact)
+
+
+def _is_short_for(seconds: Decimal, period_s: Fraction) -> bool:
+    """Say whether ``seconds`` is ``period_s`` rounded, or cut, to as many digits, or to float32."""
+    places = -int(seconds.as_tuple().exponent)
+    if places < 3:  # could be anything
+        return False
+    digits, written = period_s * 10**places, Fraction(seconds) * 10**places
+    cut = places > 3 and math.floor(digits) == written  # three digits are never cut
+    return cut or math.floor(digits + Fraction(1, 2)) == written or bool(np.float32(float(period_s)) == np.float32(float(seconds)))
 
 
 def common_rate(rate: float) -> Fraction:
@@ -66,18 +78,28 @@ def merged_keys(*keys_s: Floats) -> Floats:
     return keys[np.concatenate([[True], np.diff(keys) > _ONE_KEY_S])] if len(keys) else keys
 
 
-def frame_times(keys_s: Floats, fps: Fraction) -> Floats:
+def frame_times(where: str, keys_s: Floats, fps: Fraction, frame_limit: int = 0) -> Floats:
     """Return times (F,) to look at an animation: every key, and between keys further apart even steps at about ``fps``.
 
-    A key that float32 moved off its frame goes back onto it.
+    A key that float32 moved off its frame goes back onto it. Of ``frame_limit`` frames, where it is not 0, no more are made.
+    Raises `ReadError` that begins with ``where`` for keys so far apart that there would be more than `MAX_FRAMES`.
     """
     rate = float(fps)
     on_frames = np.rint(keys_s * rate) * fps.denominator / fps.numerator
     moved = np.abs(on_frames - keys_s) <= 1e-7 + 2 * np.finfo(np.float32).eps * np.abs(keys_s)
     keys = np.where(moved, on_frames, keys_s)
-    steps = np.maximum(np.rint(np.diff(keys) * rate).astype(int), 1)
-    between = [start + (end - start) * np.arange(count) / count for start, end, count in zip(keys, keys[1:], steps, strict=False)]
-    return np.concatenate([*between, keys[-1:]])
+    steps = np.maximum(np.rint(np.diff(keys) * rate), 1)
+    # The number of each key's frame, in floats: a stray key's may be too large for an integer.
+    first = np.concatenate([[0.0], np.cumsum(steps)])[:len(keys)]
+    frames = float(first[-1]) + 1 if len(keys) else 0.0
+    frames = min(frames, frame_limit or frames)
+    if frames > MAX_FRAMES:
+        raise ReadError(f"{where}: found keys from {keys[0]:.10g} to {keys[-1]:.10g} s, {frames:.10g} frames at {rate:.6g} a second, "
+                        f"expected {MAX_FRAMES} at most; take away the key that is far from the others, or give --frame-limit")
+    number = np.arange(int(frames))
+    key = np.searchsorted(first, number, side="right") - 1
+    gaps, counts = np.append(np.diff(keys), 0.0), np.append(steps, 1.0)
+    return np.asarray(keys[key] + gaps[key] * (number - first[key]) / counts[key])
 
 
 def snapped(keys_s: Floats, times_s: Floats) -> Floats:

@@ -168,8 +168,7 @@ def _bare(nodes: Nodes) -> list[int]:
 def _times(content: GlbContent, playing: Sequence[Channels], options: MotionFileOptions) -> tuple[Floats, Fraction]:
     keys_s = merged_keys(*(channel.keys_s for channels in playing for paths in channels.values() for channel in paths.values()))
     fps = _said_rate(content.gltf.asset.extras) or options.rate or nominal_rate(keys_s)
-    times_s = frame_times(keys_s, fps)
-    return times_s[:options.frame_limit or len(times_s)], fps
+    return frame_times(f"{content.path}: animations", keys_s, fps, options.frame_limit), fps
 
 
 def _said_rate(extras: Any) -> Fraction | None:

@@ -12,6 +12,7 @@ from ...errors import ReadError
 from ...motion.origin import Origin
 from ...motion.rig import Rig
 from .glb_file import GlbContent
+from .glb_mesh import first_with_vertices
 from .glb_nodes import Nodes
 
 Floats = NDArray[np.float64]
@@ -24,10 +25,12 @@ def origin_of(nodes: Nodes, rig: Rig, joints: Sequence[int], skins: Sequence[int
     """
     content = nodes.content
     _check_self_contained(content)
-    parts = [(f"{node}/{number}", primitive) for node, number, primitive in skinned_primitives(nodes, skins)]
+    primitives = list(skinned_primitives(nodes, skins))
+    # A mesh's primitives that share their vertices have them once in the rig, where the first of them stands.
+    parts = [(f"{node}/{number}", primitive) for node, number, first, primitive in primitives if number == first]
     vertex_counts = [int(content.gltf.accessors[primitive.attributes.POSITION].count) for _, primitive in parts]
-    materials = [-1 if primitive.material is None else int(primitive.material) for _, primitive in parts]
-    faces = [_corners(content, primitive) // 3 for _, primitive in parts]
+    materials = [-1 if primitive.material is None else int(primitive.material) for *_, primitive in primitives]
+    faces = [_corners(content, primitive) // 3 for *_, primitive in primitives]
     return Origin(
         format="glb", file_name=content.path.name, content=content.path.read_bytes(), skeleton="", joints=tuple(map(str, joints)),
         T_world_joint_bind=T_world_joint_bind, meshes=tuple(name for name, _ in parts), vertex_counts=np.array(vertex_counts, np.int32),
@@ -36,13 +39,14 @@ def origin_of(nodes: Nodes, rig: Rig, joints: Sequence[int], skins: Sequence[int
     )
 
 
-def skinned_primitives(nodes: Nodes, skins: Sequence[int]) -> Iterator[tuple[int, int, Any]]:
-    """Yield node, number and primitive of all that hangs on ``skins``, in the order in which a rig has them."""
+def skinned_primitives(nodes: Nodes, skins: Sequence[int]) -> Iterator[tuple[int, int, int, Any]]:
+    """Yield node, number, the first number with the same vertices, and primitive of all on ``skins``, in the order of a rig."""
     for skin in skins:
         for number, node in enumerate(nodes.all):
             if node.skin == skin and node.mesh is not None:
-                for place, primitive in enumerate(nodes.content.gltf.meshes[node.mesh].primitives):
-                    yield number, place, primitive
+                primitives = nodes.content.gltf.meshes[node.mesh].primitives
+                for place, (first, primitive) in enumerate(zip(first_with_vertices(primitives), primitives, strict=True)):
+                    yield number, place, first, primitive
 
 
 def _corners(content: GlbContent, primitive: Any) -> int:

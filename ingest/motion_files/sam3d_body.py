@@ -21,6 +21,7 @@ from ...motion.take import Camera
 from ..recording import Floats, Recording
 from .arrays import is_npz_with, is_pickled, is_zip, open_npz
 from .continuity import follow_people
+from .frame_times import MAX_FRAMES
 from .options import MotionFileOptions
 from .rates import even_times
 from .sam3d_actor import actor_of_rows
@@ -42,7 +43,6 @@ from .sam3d_rows import (
 )
 
 _DEFAULT_RATE = Fraction(30)
-_MAX_FRAMES = 2_000_000  # more than that between the first number and the last, and they number something else
 _STRIDE_FRAMES = 10  # as many frames with a common distance are every n-th frame, not a clip full of holes
 _ARM_M = 0.3  # a turn by a radian moves what hangs on a joint by about this much
 _SOME_VERTICES = 50  # one in so many tells how somebody stands
@@ -97,8 +97,8 @@ def read(path: Path, options: MotionFileOptions) -> Recording:
 def _numbering(rows: Rows, options: MotionFileOptions) -> tuple[int, int, int]:
     """Return the step between frame numbers, the first number, and the count of steps up to the last, with both ends."""
     first, last = int(rows.frames[0]), int(rows.frames[-1])
-    if last - first >= _MAX_FRAMES:
-        raise ReadError(f"{rows.where}: frame numbers: found {first} to {last}, expected fewer than {_MAX_FRAMES} frames")
+    if last - first >= MAX_FRAMES:
+        raise ReadError(f"{rows.where}: frame numbers: found {first} to {last}, expected fewer than {MAX_FRAMES} frames")
     step = int(np.gcd.reduce(np.diff(rows.frames))) if len(rows.frames) >= _STRIDE_FRAMES else 1
     frames = (last - first) // step + 1
     return step, first, min(frames, options.frame_limit or frames)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ReadError
-from ...motion.joint_guess import guess_semantic
+from ...motion.joint_guess import guess_semantic, with_spine
 from ...motion.joint_map import read_joint_map
 from ...motion.joint_names import CORE
 from ...motion.kinematics import local_matrices, world_to_local
@@ -61,7 +61,7 @@ def rest_of(
 ) -> Rest:
     """Return the skeleton of joints that rest at world transforms (J,4,4).
 
-    What each means comes from ``joint_map``, else from what the file has ``said`` of it, else from a guess.
+    What each means comes from ``joint_map``, which may leave the spine out, else from what the file has ``said`` of it, else from a guess.
 
     Raises `ReadError` that begins with ``where`` for a scale that differs between axes, and for a map that does not fit.
     """
@@ -69,7 +69,7 @@ def rest_of(
     turns, scale = split(f"{where}: rest pose", own_names, T_world_rest)
     unscaled = local_matrices(turns, T_world_rest[:, :3, 3])
     if joint_map is not None:
-        semantic = read_joint_map(joint_map, own_names)
+        semantic = with_spine(read_joint_map(joint_map, own_names), own_names, parents_of, T_world_rest[:, :3, 3])
     elif said:
         semantic = dict(said)
     else:

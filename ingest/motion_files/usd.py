@@ -157,8 +157,7 @@ def _read(path: Path, stage: Usd.Stage, options: MotionFileOptions) -> Recording
     per_second = common_rate(stage.GetTimeCodesPerSecond())
     keys_s = merged_keys(*(codes * per_second.denominator / per_second.numerator for _, codes in moving))
     fps = _rate(stage, keys_s, options)
-    times_s = frame_times(keys_s, fps)
-    times_s = times_s[:options.frame_limit or len(times_s)]
+    times_s = frame_times(f"{path}: time samples", keys_s, fps, options.frame_limit)
     codes = times_s * float(per_second)
     codes = np.where(np.abs(codes - np.rint(codes)) < 1e-6, np.rint(codes), codes)
     actors, warned = [], list[str]()
