@@ -22,6 +22,7 @@ from .convert.rigs.character_file import character_from
 from .convert.rigs.mhr_parameters import MhrModel
 from .convert.rigs.registry import load_mhr_model, load_rig
 from .ingest.motion_files.character import is_character_file, read_character
+from .ingest.pose.sam3d_body.checkpoint_place import mhr_folder_of, named_checkpoint
 from .ingest.recording import Recording
 from .ingest.tracks import Observations, Progress
 from .motion.rig import Rig
@@ -48,7 +49,10 @@ def embody(
 def mhr_folder(settings: Settings) -> Path | None:
     """Return where MHR's files are, so far as anybody said; SAM 3D Body's weights come with them."""
     named = settings.rig.mhr or where("mhr")
-    return settings.sam3d.mhr_folder if named is None and settings.pose.estimator == "sam3d-body" else named
+    if named is not None or settings.pose.estimator != "sam3d-body":
+        return named
+    checkpoint = named_checkpoint(settings.sam3d)
+    return None if checkpoint is None else mhr_folder_of(checkpoint)
 
 
 def _recorded(

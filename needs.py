@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .assets import install, list_states
+from .assets import install, list_states, where
 from .config.settings import Settings
 from .events import Emit, silent
 
@@ -20,7 +20,7 @@ def named_folders(settings: Settings) -> list[Path]:
     """Return the folders of weights, named by ``settings``, of which the motion comes."""
     if settings.pose.estimator != "sam3d-body":
         return []
-    named = (settings.sam3d.checkpoint, settings.sam3d.detector, settings.sam3d.masks)
+    named = (settings.sam3d.checkpoint or where("sam3d-body"), settings.sam3d.detector, settings.sam3d.masks)
     return [path for path in named if path is not None]
 
 

@@ -113,7 +113,7 @@ def throughput(network: Network, machine: Machine, plan: Plan, row: tuple[str, s
             raise
         make_room(machine.device)
         return Row(precision, mode, batch, people, None, None, None, "out of memory")
-    if said:
+    if not set(said) <= set(network.warnings):  # of compiling, and no word of a smaller batch
         return Row(precision, mode, batch, people, None, None, None, "out of memory at this batch")
     count = -(-batches * batch // people) * people
     per_s = count / seconds
@@ -127,6 +127,7 @@ def measure(config: NetworkConfig, mhr: Path | None, machine: Machine, plan: Pla
     arrays = random_arrays(config.mapping[1] - 127) if mhr is None else read_mhr_arrays(mhr / "mhr_model.pt")
     rows: list[Row] = []
     by_stage: dict[str, dict[str, tuple[float, float]]] = {}
+    compiled = plan.compile_it
     for precision in plan.precisions:
         tell(f"building the network in {precision}")
         network = random_network(config, arrays, machine.device, getattr(torch, precision))
@@ -144,11 +145,14 @@ def measure(config: NetworkConfig, mhr: Path | None, machine: Machine, plan: Pla
             done = throughput(network, machine, plan, row) if left > 0 else Row(*row, None, None, None, "no time left")
             tell(f"{done.precision} {done.passes} batch {done.batch} people {done.people}: {shown(done.per_s, 2)} a second {done.note}")
             rows.append(done)
+        compiled = compiled and not network.warnings
+        for warning in network.warnings:
+            tell(warning)
         weights = sum(value.numel() for value in network.state_dict().values())
         del network
     apart = _agreements(config, arrays, machine, plan, tell)  # last: it takes memory that is no row's
     return {
-        "machine": machine.describe(), "compiled": plan.compile_it,
+        "machine": machine.describe(), "compiled": compiled,
         "weights": weights, "vertices": len(arrays.base_cm), "mhr": "made up" if mhr is None else "read",
         "backbone_gflops_a_crop": backbone_flops(config) / 1e9, "peak_teraflops": machine.peak_teraflops(),
         "rows": [asdict(row) for row in rows], "stages": by_stage, "agreements": apart, "seconds": time.perf_counter() - began,

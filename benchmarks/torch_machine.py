@@ -15,8 +15,8 @@ from rigdrop.ingest.pose.sam3d_body.room import make_room
 
 # Dense bfloat16 with sums in float32, TFLOP/s, as NVIDIA's data sheets give it; the first name that fits counts.
 PEAKS = (
-    ("H100 PCIe", 756), ("H100", 989), ("H200", 989), ("H800", 989), ("B200", 2250), ("A100", 312), ("L40S", 362), ("L4", 121),
-    ("RTX 4090", 165),
+    ("H100 PCIe", 756), ("H100", 989), ("H200", 989), ("H800", 989), ("B200", 2250), ("A100", 312), ("L40S", 362), ("L40", 181),
+    ("L4", 121), ("RTX 4090", 165),
 )
 _GIB = 2**30
 

@@ -78,6 +78,12 @@ def test_every_row_and_stage_is_measured_and_told(tmp_path):
     assert len(said) >= len(rows)
 
 
+def test_what_is_said_of_compiling_is_no_lack_of_memory(network, monkeypatch):
+    monkeypatch.setattr(network, "warnings", ["the network can't be compiled here"])
+    row = gpu_sam3d.throughput(network, CPU, PLAN, ("float32", "body", 1, 1))
+    assert row.per_s > 0 and not row.note
+
+
 def test_operations_are_counted_and_views_are_none():
     with sam3d_stages._Operations() as operations:
         (torch.ones(2, 3).T[0] + 1).sum()

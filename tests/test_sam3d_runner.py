@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rigdrop.errors import MissingPartError, RigdropError, SettingsError
-from rigdrop.ingest.pose.sam3d_body.batches import FramePeople
+from rigdrop.ingest.pose.sam3d_body.batches import Arrivals, FramePeople
 from rigdrop.ingest.pose.sam3d_body.options import Sam3dOptions
 from rigdrop.ingest.pose.sam3d_body.passes import Bodies, PassOptions, find_bodies
 from rigdrop.ingest.pose.sam3d_body.runner import FrameBodies, RunOptions, run
@@ -104,6 +104,44 @@ def test_memory_that_runs_out_costs_no_frame(recorded, monkeypatch):
     for one, other in zip(found, truth):
         assert one.ok.all() and np.abs(one.columns["pred_keypoints_3d"] - other.columns["pred_keypoints_3d"]).max() < METRES
     assert "went on with 4" in said[0] and "--batch-size 2 it begins so" in said[-1]
+
+
+@pytest.mark.parametrize("first", [3, 12, 20])
+def test_memory_that_runs_out_on_the_way_to_the_device_costs_no_frame(recorded, monkeypatch, first):
+    """Another thread sends batches; what it has no room for is sent again when this one has made some."""
+    network = recorded.network()
+    frames = [frame_of(recorded, number, [0, 1, 0], masked="all") for number in range(4)]
+    truth = list(run(network, iter(frames), RunOptions(FULL, 2)))
+    send, count = Arrivals.send, iter(range(10**6))
+
+    def full_twice(self, values):
+        if next(count) in (first, first + 1):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return send(self, values)
+
+    monkeypatch.setattr(Arrivals, "send", full_twice)
+    found = list(run(network, iter(frames), RunOptions(FULL, 4)))
+    assert [bodies.frame for bodies in found] == [0, 1, 2, 3]
+    for one, other in zip(found, truth, strict=True):
+        assert one.ok.all() and np.abs(one.columns["pred_keypoints_3d"] - other.columns["pred_keypoints_3d"]).max() < METRES
+
+
+def test_a_device_with_room_for_one_person_and_no_more_does_with_it(recorded, monkeypatch):
+    """One body's hands with the next one's body are three crops; one after the other they are two at most."""
+    network, features = recorded.network(), recorded.network().features
+    frames = [frame_of(recorded, number, [number % 2]) for number in range(3)]
+    truth = list(run(network, iter(frames), RunOptions(FULL, 1)))
+
+    def of_two(pixels: torch.Tensor) -> torch.Tensor:
+        if len(pixels) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return features(pixels)
+
+    monkeypatch.setattr(network, "features", of_two)
+    found = list(run(network, iter(frames), RunOptions(FULL, 1)))
+    for one, other in zip(found, truth, strict=True):
+        assert one.frame == other.frame and np.array_equal(one.columns["hands_fused"], other.columns["hands_fused"])
+        assert np.abs(one.columns["pred_keypoints_3d"] - other.columns["pred_keypoints_3d"]).max() < METRES
 
 
 def test_no_memory_for_one_person_is_said(recorded, monkeypatch):

@@ -1,14 +1,15 @@
 """People in frames, gathered into batches on the device; made on another thread while the network is busy with one.
 
 A batch may begin and end within a frame, so a crowd needs no larger batch than a lone person. Each frame goes to the device
-once, whole: a 4K frame takes a GPU's bus about a millisecond, beside the other thread's work.
+once, whole: a 4K frame takes a GPU's bus about a millisecond, beside the other thread's work. A batch that the device has no
+room for stays on the host until its turn comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from ....errors import RigdropError
 from .crop import Frames
 from .passes import People
+from .room import is_out_of_memory
 
 # So many frames in which nobody is are not waited for.
 _MOST_FRAMES = 256
@@ -45,24 +47,37 @@ class FramePeople:
                 raise RigdropError(f"frame {self.frame}: {name}: found {value.shape}, expected {shape}")
 
 
+@dataclass(eq=False)
+class Seen:
+    """A frame that somebody is in; its picture goes to the device when the first of them does."""
+
+    source: FramePeople
+    picture: Tensor | None = None  # (H·W,3), on the device
+
+    def sent(self, arrivals: Arrivals) -> Tensor:
+        """Return the picture on the device."""
+        if self.picture is None:
+            self.picture = arrivals.send(self.source.image_rgb.reshape(-1, 3))
+        return self.picture
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some people, on the device, and the frames that begin with them."""
+    """Some people, and the frames that begin with them."""
 
-    people: People | None  # None where there is nobody in all the frames
+    seats: tuple[tuple[Seen, int], ...]  # everybody: which frame they are in, and which of its people they are
     begun: tuple[tuple[int, int], ...]  # each frame of which nobody came before: its number, and how many people it has
+    people: People | None = None  # the same on the device; nothing where nobody is there, or while there is no room for them
     ready: torch.cuda.Event | None = None  # when all has arrived
 
     def __len__(self) -> int:
-        return 0 if self.people is None else len(self.people.boxes_xyxy)
+        return len(self.seats)
 
     def halves(self) -> list[Batch]:
         """Return the first and the second half of the people as batches, in which no frame begins."""
-        if self.people is None:
-            return []
         middle = len(self) // 2
-        parts = [_part(self.people, slice(None, middle)), _part(self.people, slice(middle, None))]
-        return [Batch(part, (), self.ready) for part in parts]
+        parts = (slice(None, middle), slice(middle, None))
+        return [Batch(self.seats[part], (), None if self.people is None else _part(self.people, part), self.ready) for part in parts]
 
 
 class Arrivals:
@@ -87,32 +102,20 @@ class Arrivals:
         return None if self._stream is None else self._stream.record_event()
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """A frame whose picture is on the device."""
-
-    source: FramePeople
-    picture: Tensor  # (H·W,3)
-
-
 def batches(frames: Iterable[FramePeople], size: Callable[[], int], arrivals: Arrivals) -> Iterator[Batch]:
     """Yield everybody in order, ``size()`` at a time, which may change on the way."""
-    seats: list[tuple[_Seen, int]] = []
+    seats: list[tuple[Seen, int]] = []
     begun: list[tuple[int, int]] = []
 
     def batch() -> Batch:
-        with arrivals.under_way():
-            made = Batch(_people(seats, arrivals) if seats else None, tuple(begun), arrivals.sent())
+        made = _sent(Batch(tuple(seats), tuple(begun)), arrivals)
         seats.clear()
         begun.clear()
         return made
 
     for frame in frames:
-        count = len(frame.boxes_xyxy)
+        seen, count = Seen(frame), len(frame.boxes_xyxy)
         begun.append((frame.frame, count))
-        if count:
-            with arrivals.under_way():
-                seen = _Seen(frame, arrivals.send(frame.image_rgb.reshape(-1, 3)))
         for person in range(count):
             seats.append((seen, person))
             if len(seats) >= size():
@@ -123,9 +126,14 @@ def batches(frames: Iterable[FramePeople], size: Callable[[], int], arrivals: Ar
         yield batch()
 
 
-def arrived(batch: Batch) -> Batch:
-    """Let the current stream wait for a batch; the host does not."""
-    if batch.ready is not None and batch.people is not None:
+def arrived(batch: Batch, arrivals: Arrivals) -> Batch:
+    """Return a batch whose people are on the device, and let the current stream wait for them; the host does not.
+
+    Raises what torch raises where there is no memory for them.
+    """
+    if batch.people is None:
+        return replace(batch, people=_people(batch.seats, arrivals)) if batch.seats else batch
+    if batch.ready is not None:
         stream = torch.cuda.current_stream(batch.people.boxes_xyxy.device)
         stream.wait_event(batch.ready)
         for tensor in _tensors(batch.people):
@@ -134,14 +142,27 @@ def arrived(batch: Batch) -> Batch:
     return batch
 
 
-def _people(seats: list[tuple[_Seen, int]], arrivals: Arrivals) -> People:
+def _sent(batch: Batch, arrivals: Arrivals) -> Batch:
+    """Return a batch on its way to the device; as it is where there is no room, which whoever takes it can make and this thread can't."""
+    if not batch.seats:
+        return batch
+    try:
+        with arrivals.under_way():
+            return replace(batch, people=_people(batch.seats, arrivals), ready=arrivals.sent())
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return batch
+
+
+def _people(seats: Sequence[tuple[Seen, int]], arrivals: Arrivals) -> People:
     seen = list(dict.fromkeys(one for one, _ in seats))
     number = {one: place for place, one in enumerate(seen)}
     sources = [(one.source, person) for one, person in seats]
     scores = np.array([_score(source, person) for source, person in sources], np.float32)
     masks = [source.masks[person] if source.masks is not None and score else _NO_MASK for (source, person), score in zip(sources, scores)]
     return People(
-        _frames([one.picture for one in seen], [one.source.image_rgb.shape[:2] for one in seen], arrivals),
+        _frames([one.sent(arrivals) for one in seen], [one.source.image_rgb.shape[:2] for one in seen], arrivals),
         arrivals.send(np.stack([source.boxes_xyxy[person] for source, person in sources]).astype(np.float32)),
         arrivals.send(np.stack([source.K for source, _ in sources]).astype(np.float32)),
         arrivals.send(np.array([number[one] for one, _ in seats])),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ....assets import ASSETS, asset_path
+from ....assets import ASSETS, asset_path, where
 from ....errors import MissingPartError
 from .options import Sam3dOptions
 
@@ -35,10 +35,20 @@ def expect_checkpoint(options: Sam3dOptions) -> Path:
 
     Raises `MissingPartError` where the weights or a package is missing; it says how to get them.
     """
-    path = asset_path(ASSET) if options.checkpoint is None else options.checkpoint.expanduser()
+    path = named_checkpoint(options) or asset_path(ASSET)
     checkpoint_files(path)
     expect_packages()
     return path
+
+
+def named_checkpoint(options: Sam3dOptions) -> Path | None:
+    """Return the checkpoint that ``options`` or RIGDROP_CHECKPOINT names, whatever is there; nothing where nobody named one."""
+    return options.checkpoint or where(ASSET)
+
+
+def mhr_folder_of(checkpoint: Path) -> Path:
+    """Return where the body model lies that comes with a checkpoint."""
+    return (checkpoint.parent if checkpoint.is_file() else checkpoint) / MHR_FILE.parent
 
 
 def expect_packages() -> None:

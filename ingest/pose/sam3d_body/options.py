@@ -37,14 +37,10 @@ class Sam3dOptions:
     exact_upstream: bool = False
     """Repeat what the original gets wrong, for comparison."""
 
-    @property
-    def mhr_folder(self) -> Path | None:
-        """Where the body model that comes with the weights is, if anybody named them."""
-        if self.checkpoint is None:
-            return None
-        return (self.checkpoint.parent if self.checkpoint.is_file() else self.checkpoint) / "assets"
-
     def __post_init__(self) -> None:
+        for name in ("checkpoint", "detector", "masks"):
+            path: Path | None = getattr(self, name)
+            object.__setattr__(self, name, None if path is None else path.expanduser())
         for name, kind in (("passes", Passes), ("precision", Precision)):
             if getattr(self, name) not in get_args(kind):
                 raise SettingsError(f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(get_args(kind))}")

@@ -90,15 +90,19 @@ class _Run:
         self._relay = Relay(network, options)
         self._before: Batch | None = None  # the one that the relay holds
         self._again: deque[Batch] = deque()  # to be given before any that is new
+        self._apart = False  # no batch's hands with the bodies of the next: there is room for one person at a time
+        self._arrivals = Arrivals(self._device)
         self._rows = Rows(no_rows(network, options))
 
     def bodies(self, frames: Iterator[FramePeople]) -> Iterator[FrameBodies]:
         """Yield the bodies of all frames; a batch's are waited for when the next but one is under way."""
         returning: deque[Returning] = deque()
-        made = cast(Generator[Batch, None, None], ahead(batches(frames, lambda: self._size, Arrivals(self._device)), _AHEAD))
+        made = cast(Generator[Batch, None, None], ahead(batches(frames, lambda: self._size, self._arrivals), _AHEAD))
         with closing(made):
             while (batch := self._next(made)) is not None or self._before is not None:
                 returning.extend(self._given(batch))
+                if self._apart and self._before is not None:
+                    returning.extend(self._given(None))
                 while len(returning) > 1:
                     yield from self._came_back(returning.popleft())
         for last in returning:
@@ -123,7 +127,8 @@ class _Run:
             # Two clips on one network take turns: both at once would need the memory of both.
             with self._network.turn:
                 before = None if self._before is None else self._before.people
-                bodies = self._relay.give(None if batch is None else arrived(batch).people)
+                batch = None if batch is None else arrived(batch, self._arrivals)
+                bodies = self._relay.give(None if batch is None else batch.people)
                 done = [] if bodies is None or before is None else [sent_back(named(bodies, before))]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -140,6 +145,10 @@ class _Run:
         self._relay, self._before = Relay(self._network, self._options), None
         make_room(self._device)
         largest = max(map(len, again))
+        if largest == 1 and not self._apart:
+            self._apart = True
+            self._again.extendleft(reversed(again))
+            return
         if largest == 1:
             free_gib = free_bytes(self._device) / _GIB
             raise MissingPartError(f"{self._device}: found {free_gib:.1f} GiB of memory free, too little for one person; end other "
