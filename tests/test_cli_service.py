@@ -90,7 +90,7 @@ def test_settings_come_from_their_file_and_every_path_is_absolute(capsys, tmp_pa
     assert settings.output.out == tmp_path / "shots" / "out"
     assert (options.database, options.status) == (str(tmp_path / "my" / "jobs.db"), tmp_path / "s.json")
     assert settings.output.format == ("usd-skel",)
-    assert unit["Service"]["TimeoutStopSec"] == "105"
+    assert unit["Service"]["TimeoutStopSec"] == "120"
     writable = shlex.split(unit["Service"]["ReadWritePaths"])
     assert {str(tmp_path), str(tmp_path / "my"), str(tmp_path / "shots" / "out"), str(inbox)} == set(writable)
 

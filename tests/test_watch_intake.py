@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -148,6 +151,30 @@ def test_another_content_under_the_same_name_is_another_job(intake, inbox):
     assert len({state.spec.key for state in _turn(intake)}) == 2
 
 
+@pytest.mark.parametrize("option", ["joint_map", "rig_map", "rig", "bind_pose"])
+def test_the_same_content_with_a_corrected_file_that_the_settings_name_is_another_job(intake, inbox, tmp_path, option):
+    stage = {"joint_map": "motion_files", "bind_pose": "bind"}.get(option, "rig")
+    named = tmp_path / {"rig": "named.glb", "bind_pose": "named.npz"}.get(option, "named.toml")
+    options = replace(getattr(intake.settings, stage), **{option: str(named) if option in ("rig", "bind_pose") else named})
+    intake.settings = replace(intake.settings, **{stage: options})
+    write_take(tmp_path / "take.h5", small_take())
+    take = (tmp_path / "take.h5").read_bytes()
+    for content, name, jobs in ((b"one", "a.h5", 1), (b"one", "b.h5", 1), (b"two", "c.h5", 2), (b"one", "d.h5", 2)):
+        named.write_bytes(content)
+        (inbox / name).write_bytes(take)
+        assert len({state.spec.key for state in _turn(intake)}) == jobs, name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that even root can't read")
+def test_a_file_that_the_settings_name_and_nobody_can_read_refuses_the_job(intake, inbox, tmp_path):
+    (tmp_path / "map.toml").symlink_to("/proc/self/mem")  # its first bytes are nobody's
+    intake.settings = replace(intake.settings, motion_files=MotionFileOptions(joint_map=tmp_path / "map.toml"))
+    _drop(inbox, "a.h5")
+    (state,) = _turn(intake)
+    assert state.spec.refused_code == 66 and state.spec.refused.startswith(f"{tmp_path}/map.toml: can't be read (Input/output error); ")
+    assert claims.find(inbox, state.job) is not None
+
+
 def test_no_more_is_taken_ahead_than_is_allowed(intake, inbox):
     intake.options = replace(QUICK, ahead=2)
     for number in range(5):
@@ -189,6 +216,39 @@ def test_what_the_database_does_not_take_just_now_is_taken_up_at_the_next_turn(i
     (state,) = _turn(intake, 1)
     assert state.spec.relative == "a.h5" and [job for job, _ in claims.named(inbox, WORKER)] == [state.job]
     assert not intake.adoption.is_set()
+
+
+def _warnings(said: io.StringIO) -> list[str]:
+    lines = [json.loads(line) for line in said.getvalue().splitlines()]
+    return [line["message"] for line in lines if line["event"] == "warning"]
+
+
+def test_each_outage_of_an_inbox_is_told_once(intake, inbox, said, tmp_path):
+    for outage in (1, 2):
+        os.rename(inbox, tmp_path / "away")
+        _turn(intake)
+        (why,) = intake.unread.values()
+        assert _warnings(said) == [why] * outage and why.startswith(f"{inbox}: can't be read (No such file or directory)")
+        os.rename(tmp_path / "away", inbox)
+        _turn(intake, 1)
+        assert intake.unread == {}
+
+
+def test_what_lasts_is_said_once_and_what_comes_back_again(intake, said, monkeypatch, clock):
+    monkeypatch.setattr(intakes, "time", SimpleNamespace(monotonic=clock))
+
+    def look(*warnings: str) -> None:
+        clock.now_s += 60.0
+        intake.turn([])
+        for warning in warnings:
+            intake._say_once("warning", warning)
+
+    for number in range(30):
+        look("lasts", f"passes {number}")
+    assert _warnings(said).count("lasts") == 1
+    assert len(intake._said_s) <= 1 + intakes._REMEMBERED_S / 60.0
+    look("passes 0")
+    assert _warnings(said).count("passes 0") == 2
 
 
 def test_a_file_that_goes_on_changing_is_not_taken(intake, inbox):

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from rigdrop.config.options import OutputOptions
+from rigdrop.config.settings import Settings
+from rigdrop.errors import SettingsError
 from rigdrop.motion.store import write_take
+from rigdrop.watch import service as services
+from rigdrop.watch.log import JobLog
+from rigdrop.watch.options import WatchOptions
+from rigdrop.watch.service import Service
 
 from .running_service import Place, RunningService
 from .synthetic import small_take
@@ -28,6 +40,22 @@ def _take_bytes(folder: Path, frames: int = 12) -> bytes:
 def _page(port: int, name: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}", timeout=30) as page:
         return page.read().decode()
+
+
+def _ready(port: int) -> dict[str, str | None]:
+    """The parts of the service with why they are not ready, where they are not."""
+    try:
+        lines = _page(port, "readyz")
+    except urllib.error.HTTPError as error:
+        with error:
+            lines = error.read().decode()
+    return {part["part"]: part["why"] for part in map(json.loads, lines.splitlines())}
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _refused(*words: str) -> tuple[int, str]:
@@ -52,10 +80,27 @@ def test_what_cannot_be_is_refused_in_a_sentence(tmp_path, words, code, says, mo
     assert found[0] == code and says.format(tmp=tmp_path) in found[1]
 
 
+@pytest.mark.parametrize(("inboxes", "out", "says"), [
+    (("in",), "way/out", "{tmp}/way/out lies in the inbox {tmp}/in"),
+    (("in",), "beside/../in/out", "{tmp}/beside/../in/out lies in the inbox {tmp}/in"),
+    (("way",), "in/out", "{tmp}/in/out lies in the inbox {tmp}/way"),
+    (("in", "way"), "out", "{tmp}/way lies in {tmp}/in, or is it"),
+    (("way/deep", "in"), "out", "{tmp}/way/deep lies in {tmp}/in, or is it"),
+])
+def test_places_are_compared_by_where_they_are_and_not_by_their_names(tmp_path, inboxes, out, says):
+    for folder in ("in/deep", "beside"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "way").symlink_to("in")
+    settings = Settings(output=OutputOptions(out=tmp_path / out))
+    options = WatchOptions(database=str(tmp_path / "jobs.db"))
+    service = Service(tuple(tmp_path / inbox for inbox in inboxes), settings, options, tmp_path / "state", lambda: None)
+    service.stopping.set()  # one that accepts them ends at once
+    with pytest.raises(SettingsError, match=re.escape(says.format(tmp=tmp_path))):
+        service.run()
+
+
 def test_a_take_that_is_dropped_comes_out_and_the_service_says_so_everywhere(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     program = tmp_path / "told.sh"
     program.write_text(f"#!/bin/sh\n(cat; echo) >> {tmp_path}/told.jsonl\n")
     program.chmod(0o755)
@@ -94,6 +139,63 @@ def test_settings_are_read_again_at_a_hangup_and_wrong_ones_change_nothing(tmp_p
         place.wait_until_ended()
         service.stop()
     assert (place.out / "clip12" / "clip12_bundle.zip").is_file()
+
+
+@pytest.mark.parametrize("wrong", ["webhook", "out", "out by a link"])
+def test_what_a_start_refuses_a_reload_refuses_too(tmp_path, wrong):
+    inbox, said = tmp_path / "in", io.StringIO()
+    inbox.mkdir()
+    (tmp_path / "way").symlink_to(inbox)
+    old = Settings(output=OutputOptions(out=tmp_path / "out")), WatchOptions()
+    new = {
+        "webhook": (old[0], WatchOptions(webhook="ftp://studio.example/hook")),
+        "out": (Settings(output=OutputOptions(out=inbox / "out")), WatchOptions(jobs=7)),
+        "out by a link": (Settings(output=OutputOptions(out=tmp_path / "way" / "out")), WatchOptions(jobs=7)),
+    }[wrong]
+    service = Service((inbox,), *old, tmp_path / "state", lambda: new, log=JobLog(said))
+    service.intake, service.work = SimpleNamespace(settings=old[0], options=old[1]), SimpleNamespace(options=old[1])
+    service._reload()
+    assert (service.settings, service.options) == (service.intake.settings, service.intake.options) == old
+    assert service.work.options == old[1]
+    assert f'"message": "{wrong.split()[0]}: ' in said.getvalue() and "the settings stay as they were" in said.getvalue()
+
+
+def test_all_that_is_waited_for_at_a_stop_has_the_seconds_together(tmp_path, monkeypatch, clock):
+    # An intake that hashes a huge file, a job that ends no step, and a child that is given some time: on a clock that only waiting moves.
+    def wait(seconds: float) -> None:
+        clock.now_s += seconds
+
+    service = Service((tmp_path,), Settings(), WatchOptions(stop_s=10.0), tmp_path, lambda: None, log=JobLog(io.StringIO()))
+    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=clock, sleep=wait))
+    service.intake = service.work = SimpleNamespace(stopping=SimpleNamespace(set=lambda: None))
+    service._intake_thread = SimpleNamespace(join=wait, is_alive=lambda: True)
+    service.queue = SimpleNamespace(running=lambda: ["job"], stop=lambda release: None)
+    service.children, service.wake = SimpleNamespace(stop=lambda grace_s: wait(grace_s)), SimpleNamespace(wake=lambda: None)
+    start_s = clock()
+    assert service._stop() == 143
+    assert clock() - start_s == pytest.approx(10.0, abs=0.2)  # a look each tenth of a second
+
+
+def test_an_inbox_that_is_gone_is_told_of_each_time_and_on_the_page(tmp_path):
+    port, place = _free_port(), Place(tmp_path / "place")
+    away = tmp_path / "away"
+
+    def wait_until_said(gone: bool) -> None:
+        until_s = time.monotonic() + 60
+        while (_ready(port)["inbox"] is not None) != gone:
+            assert time.monotonic() < until_s, _ready(port)
+            time.sleep(0.05)
+
+    with RunningService(place, "--port", str(port), "--watching", "poll", "--poll", "0.1") as service:
+        wait_until_said(gone=False)
+        for _ in range(2):
+            place.inbox.rename(away)
+            wait_until_said(gone=True)
+            assert f"{place.inbox}: can't be read (No such file or directory)" in str(_ready(port)["inbox"])
+            away.rename(place.inbox)
+            wait_until_said(gone=False)
+        assert service.stop() == 143
+    assert len([line for line in service.find("warning") if f"{place.inbox}: can't be read" in line["message"]]) == 2
 
 
 def test_two_of_one_name_do_not_run_at_once(tmp_path):

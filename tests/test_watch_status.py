@@ -120,12 +120,20 @@ def test_what_a_killed_worker_has_left_is_written_over(file, snapshot, tmp_path)
 
 
 def test_the_last_word_is_said_at_once_unless_another_worker_goes_on(file, snapshot):
-    file.show(snapshot)
     stopped = replace(snapshot, state="stopped")
     others = (*snapshot.workers, WorkerState("rig-2", "rig", 43, 1.0, True))
+    StatusFile(file.path).show(replace(snapshot, worker="rig-2"))
+    file.show(snapshot)
     assert not file.close(replace(stopped, workers=others))
     assert _read(file)["state"] == "running"
     assert file.close(replace(stopped, workers=(replace(others[0], alive=False), replace(others[1], alive=False))))
+    assert _read(file)["state"] == "stopped"
+
+
+def test_a_live_worker_that_writes_another_file_takes_nobody_the_last_word(file, snapshot):
+    file.show(snapshot)
+    others = (*snapshot.workers, WorkerState("rig-2", "rig", 43, 1.0, True))
+    assert file.close(replace(snapshot, state="stopped", workers=others))
     assert _read(file)["state"] == "stopped"
 
 

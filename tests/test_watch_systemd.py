@@ -122,7 +122,7 @@ def test_the_service_tells_and_is_watched_and_restarted_as_it_should_be():
         "ExecReload", "OOMPolicy",
     )} == {
         "Type": "notify", "NotifyAccess": "main", "WatchdogSec": "60", "Restart": "on-failure", "RestartPreventExitStatus": "64 78",
-        "SuccessExitStatus": "143", "KillMode": "mixed", "TimeoutStopSec": "45", "ExecReload": "kill -HUP $MAINPID",
+        "SuccessExitStatus": "143", "KillMode": "mixed", "TimeoutStopSec": "60", "ExecReload": "kill -HUP $MAINPID",
         "OOMPolicy": "continue",
     }
     assert service["ExecStart"] == f"{sys.executable} -P -m rigdrop watch /srv/inbox --out /srv/characters"
@@ -163,7 +163,7 @@ def test_a_name_that_no_unit_can_have_is_refused(name):
 
 
 def test_systemd_waits_longer_than_the_service_does():
-    assert _read(_unit(stop_s=120.0).text())["Service"]["TimeoutStopSec"] == "135"
+    assert _read(_unit(stop_s=120.0).text())["Service"]["TimeoutStopSec"] == "150"
 
 
 def test_a_name_that_a_unit_can_not_hold_is_refused():

@@ -20,8 +20,9 @@ from typing import Literal
 from .. import __version__
 from ..config.settings import Settings
 from ..errors import ReadError, RigdropError, SettingsError
-from ..files import sha256_of
+from ..files import listing_of, sha256_of
 from ..ingest.motion_files.options import MotionFileOptions
+from ..needs import named_files, named_folders
 from ..report import read_report
 from . import claim as claims
 from . import settle
@@ -38,6 +39,8 @@ from .scan import Entry, scan
 
 _PROBE_TIMEOUT_S = 30.0
 _HELD_BACK_S = 2.0
+# What lasts is met again at each look, a minute apart at most; what was not met for so long is news when it comes back.
+_REMEMBERED_S = 600.0
 
 
 @dataclass
@@ -57,7 +60,8 @@ class Intake:
     paused: str | None = None  # why nothing is taken just now
 
     def __post_init__(self) -> None:
-        self._said: set[str] = set()
+        self.unread: dict[Path, str] = {}  # the roots that can't be read just now, each with the reason, in words
+        self._said_s: dict[str, float] = {}  # what was said, and when it was last met
         self._again_s: dict[Path, float | None] = {}
         self.adoption = threading.Event()  # set where claims may lie about that never became jobs
         self.adoption.set()
@@ -85,6 +89,7 @@ class Intake:
 
     def turn(self, roots: Iterable[Path]) -> float | None:
         """Look into ``roots`` and take what is ready; returns in how many seconds to look again, where something is waited for."""
+        self._forget_what_is_over()
         if self.adoption.is_set():
             self._adopt()
         if self.see_room() is not None:
@@ -106,8 +111,12 @@ class Intake:
         try:
             entries = scan(root, lambda message: self._say_once("warning", message))
         except OSError as error:
-            self._say_once("warning", f"{root}: can't be read ({error.strerror}); it is looked at again")
+            why = f"{root}: can't be read ({error.strerror}); it is looked at again"
+            if self.unread.get(root) != why:
+                self.log.service("warning", message=why)
+            self.unread[root] = why
             return self.options.poll_s
+        self.unread.pop(root, None)
         readiness = self.readiness[root]
         held_back = False
         for entry in readiness.update(entries, time.monotonic()):
@@ -174,15 +183,16 @@ class Intake:
         self.log.event(spec, "submitted", bytes=spec.size_bytes, refused=spec.refused)
 
     def _spec(self, claim: Claim, refused: str | None) -> JobSpec:
-        code, settings = ReadError.exit_code, self.settings
+        code, settings, named = ReadError.exit_code, self.settings, list[str]()
         try:
             settings = self._settings_of(claim.root, claim.relative, claim.sidecar)
-        except SettingsError as error:
+            named = _contents_named(settings)
+        except (SettingsError, ReadError) as error:
             refused, code = refused or str(error), error.exit_code
         content = _digest(claim, refused)
         out = settings.output.out.absolute()
         parts = (
-            content, settings.motion_fingerprint(__version__), settings.files_fingerprint(__version__), str(out), refused or "",
+            content, settings.motion_fingerprint(__version__, *named), settings.files_fingerprint(__version__), str(out), refused or "",
         )
         key = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
         device: Literal["cpu", "gpu"] = "cpu" if settings.pose.estimator == "blazepose" else "gpu"
@@ -208,9 +218,31 @@ class Intake:
         self.log.event(twin.spec, "duplicate", source=spec.relative, message=f"{spec.relative}: same content and settings as {twin.job}")
 
     def _say_once(self, event: str, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
+        """Say what is news; what lasts is told once, for as long as it is met again and again."""
+        if message not in self._said_s:
             self.log.service(event, message=message)
+        self._said_s[message] = time.monotonic()
+
+    def _forget_what_is_over(self) -> None:
+        now_s = time.monotonic()
+        self._said_s = {message: met_s for message, met_s in self._said_s.items() if now_s - met_s < _REMEMBERED_S}
+
+
+def _contents_named(settings: Settings) -> list[str]:
+    """Tell apart what the settings name beside the source, as the conversion does: a file that was corrected makes another take.
+
+    Raises `ReadError` where one is there and can't be read.
+    """
+    told, at = list[str](), Path()
+    try:
+        for at in named_files(settings):
+            told.append(sha256_of(at))
+        for at in named_folders(settings):
+            told.append(listing_of(at))
+    except OSError as error:
+        place = error.filename or at
+        raise ReadError(f"{place}: can't be read ({error.strerror}); the service's user needs to read what settings name") from error
+    return told
 
 
 def _digest(claim: Claim, refused: str | None) -> str:

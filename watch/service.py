@@ -76,8 +76,7 @@ class Service:
 
     def run(self) -> int:
         """Serve until SIGTERM or Ctrl-C (143), or until the lease is lost (75). Raises `SettingsError` for what can't be."""
-        _check_places(self.roots, self.out)
-        receivers(self.options)  # so that a wrong address is told of now, and not after the first take
+        _check(self.roots, self.settings, self.options)
         database = Database.parse(self.options.database)
         worker, lock = worker_name(self.options.worker, self.state_folder)
         with contextlib.ExitStack() as after, self.log.of_libraries(), _signals(self):
@@ -139,7 +138,7 @@ class Service:
         while not self.stopping.is_set() and not self.lost.is_set():
             try:
                 soon = self.intake.turn(roots)
-                self.health.say("inbox", None)
+                self.health.say("inbox", "; ".join(self.intake.unread.values()) or None)
             except Exception as error:  # a share that is gone for a minute must not end the intake for good
                 self.health.say("inbox", str(error))
                 self.log.service("error", message=f"the inbox can't be looked at: {error!r}; it is tried again")
@@ -148,24 +147,25 @@ class Service:
 
     def _stop(self) -> int:
         """Let every job come to the end of its step, or stop it where that takes too long; then hand all of them back."""
+        until_s = time.monotonic() + self.options.stop_s
         self.supervisor.stopping()
         self.log.service("stopping", running=self.queue.running())
         self.work.stopping.set()
         self.intake.stopping.set()
         self.wake.wake()
-        self._intake_thread.join(self.options.stop_s)
+        self._wait_until_left(until_s)
         if self.lost.is_set():
             self.children.kill()
             return TryAgainError.exit_code
-        self._wait_for_jobs(time.monotonic() + self.options.stop_s)
-        self.children.stop(grace_s=5.0)
+        self.children.stop(grace_s=0.0)  # the steps have had their time
         self.queue.stop(release=True)
         self._guarded("database", lambda: self.status.close(self._snapshot("stopped")))
         self.log.service("stopped")
         return Stopped.exit_code
 
-    def _wait_for_jobs(self, until_s: float) -> None:
-        while self.queue.running() and time.monotonic() < until_s:
+    def _wait_until_left(self, until_s: float) -> None:
+        """Wait until the intake and the jobs have come to a halt, for both no longer than ``until_s``; jobs that were lost are not ours."""
+        while (self._intake_thread.is_alive() or (self.queue.running() and not self.lost.is_set())) and time.monotonic() < until_s:
             self._turned()
             time.sleep(0.1)
 
@@ -209,9 +209,10 @@ class Service:
         self.reload.clear()
         self.supervisor.reloading()
         try:
-            self.settings, options = self.read_again()
-            self.intake.settings = self.settings
-            self.intake.options = self.work.options = self.options = options
+            settings, options = self.read_again()
+            _check(self.roots, settings, options)
+            self.settings = self.intake.settings = settings
+            self.options = self.intake.options = self.work.options = options
             self.log.service("reloaded")
         except RigdropError as error:
             self.log.service("error", message=f"{error}; the settings stay as they were")
@@ -251,15 +252,26 @@ class Service:
         return True
 
 
+def _check(roots: tuple[Path, ...], settings: Settings, options: WatchOptions) -> None:
+    """Raise `SettingsError` for settings that would go wrong only with the first clip, or its outcome: before they are taken over."""
+    _check_places(roots, settings.output.out.absolute())
+    receivers(options)
+
+
 def _check_places(roots: tuple[Path, ...], out: Path) -> None:
     for root in roots:
         if not root.is_dir():
             raise SettingsError(f"inbox: found no folder {root}, expected one that is there; make it, or mount the share")
         for other in roots:
-            if other != root and other.is_relative_to(root):
-                raise SettingsError(f"inbox: {other} lies in {root}, expected folders apart; {root} covers both")
-        if out.absolute().is_relative_to(root):
+            if other is not root and _lies_in(other, root):
+                raise SettingsError(f"inbox: {other} lies in {root}, or is it; expected folders apart: watch {root} alone")
+        if _lies_in(out, root):
             raise SettingsError(f"out: {out} lies in the inbox {root}, expected a folder outside it; choose another --out")
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Tell whether a place is in a folder, or the folder itself, by whatever links and names they are told."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 @contextlib.contextmanager

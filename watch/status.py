@@ -6,6 +6,7 @@ so that an old one tells that nobody writes it any more. docs/service.md describ
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -79,6 +80,7 @@ class StatusFile:
         self._written_s = float("-inf")
         self._last: object = None
         self._refused = False
+        self._others: set[str] = set()  # workers that have been seen to write this file too
 
     def show(self, snapshot: Snapshot) -> bool:
         """Write ``snapshot`` where it says something new and the last one is a second old; returns whether it was written."""
@@ -91,12 +93,14 @@ class StatusFile:
 
     def close(self, snapshot: Snapshot) -> bool:
         """Write the last word, unless another live worker goes on writing this file; returns whether it was written."""
-        if any(other.alive and other.worker != snapshot.worker for other in snapshot.workers):
+        self._see_who_wrote(snapshot.worker)
+        if any(other.alive and other.worker in self._others for other in snapshot.workers):
             return False
         return self._write(snapshot)
 
     def _write(self, snapshot: Snapshot) -> bool:
         self._written_s = self._clock()
+        self._see_who_wrote(snapshot.worker)
         content = {**snapshot.as_json(), "written_utc": datetime.now(UTC).isoformat(timespec="milliseconds")}
         text = json.dumps(content, indent=2, ensure_ascii=False)
         try:
@@ -109,6 +113,11 @@ class StatusFile:
             return False
         self._refused = False
         return True
+
+    def _see_who_wrote(self, worker: str) -> None:
+        """Note whose the file is just now: who shares the database may well have inboxes and a file of their own."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            self._others |= {str(json.loads(self.path.read_bytes())["worker"])} - {worker}
 
     def _draft(self, worker: str) -> Path:
         """Where a worker writes at first: always the same place, so that it writes over what it left there when it was killed."""

@@ -5,6 +5,7 @@ sd_notify(3) is one datagram to a socket that the environment names; where it na
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
@@ -17,9 +18,9 @@ from ..errors import SettingsError
 
 WATCHDOG_S = 60
 _SEND_S = 1.0
-# Room for the service's own --stop seconds, and for what it settles after them.
-_STOP_ROOM_S = 15.0
-_LEAST_STOP_S = 45.0
+# What ending may take after the service's own --stop seconds: 5 s for its children, 10 s for the queue's threads, and 15 s for the lease
+# where the database does not answer.
+_STOP_ROOM_S = 30.0
 MARK = "# Written by rigdrop service install; a drop-in survives the next one: systemctl edit {name}"
 
 
@@ -130,7 +131,7 @@ class Unit:
             *self._who(),
             "Restart=on-failure", "RestartSec=5", "RestartPreventExitStatus=64 78", "SuccessExitStatus=143",
             # The service itself stops what it has started; what it leaves is killed after it.
-            "KillMode=mixed", f"TimeoutStopSec={max(_LEAST_STOP_S, self.stop_s + _STOP_ROOM_S):.0f}",
+            "KillMode=mixed", f"TimeoutStopSec={math.ceil(self.stop_s + _STOP_ROOM_S)}",
             # A clip that is too large for the memory costs its own process, and not the service.
             "OOMPolicy=continue",
             "NoNewPrivileges=yes", *self._walls(),
