@@ -29,7 +29,7 @@ from .convert.character import People
 from .embody import embody, mhr_folder
 from .errors import RigdropError, SettingsError, UsageError, WriteError, error_with_code
 from .events import Emit, silent
-from .files import atomic_path, listing_of, sha256_of
+from .files import atomic_path, sha256_of
 from .formats.bundle import write_bundle
 from .formats.pictures import companions
 from .formats.registry import Format, format_named
@@ -47,7 +47,7 @@ from .journal import Journal
 from .motion.store import open_take, read_take, write_take
 from .motion.take import Take
 from .naming import unicode_name
-from .needs import fetch_parts, named_files, named_folders
+from .needs import contents_named, fetch_parts
 from .render.preview import empty_frames, write_preview
 from .report import (
     REPORT_NAME,
@@ -149,11 +149,7 @@ class Conversion:
                 self.source_sha256 = str(stored.attributes["source_sha256"])
                 return str(stored.provenance.get("fingerprint") or sha256_of(self.source))
         self.source_sha256 = self.known.sha256 or sha256_of(self.source)
-        return self.settings.motion_fingerprint(self.source_sha256, __version__, *self._named())
-
-    def _named(self) -> list[str]:
-        """Tell apart what the settings name beside the source: files by what is in them, folders of weights by their listing."""
-        return [*map(sha256_of, named_files(self.settings)), *map(listing_of, named_folders(self.settings))]
+        return self.settings.motion_fingerprint(self.source_sha256, __version__, *contents_named(self.settings))
 
     def has_take(self) -> bool:
         """Tell whether there is a take already: the source is one, or the folder holds the one that would come out."""
@@ -334,7 +330,7 @@ class Conversion:
 
     def _look(self) -> Observations | Recording:
         assert self.clip is not None
-        kept = self._unfinished / self.settings.estimate_fingerprint(self.source_sha256, __version__, *self._named())[:16]
+        kept = self._unfinished / self.settings.estimate_fingerprint(self.source_sha256, __version__, *contents_named(self.settings))[:16]
         return load_estimator(self.settings.estimator_options).estimate(self.clip, self._progress("estimate"), kept)
 
     def _read(self) -> Recording:

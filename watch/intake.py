@@ -20,9 +20,9 @@ from typing import Literal
 from .. import __version__
 from ..config.settings import Settings
 from ..errors import ReadError, RigdropError, SettingsError
-from ..files import listing_of, sha256_of
+from ..files import sha256_of
 from ..ingest.motion_files.options import MotionFileOptions
-from ..needs import named_files, named_folders
+from ..needs import contents_named
 from ..report import read_report
 from . import claim as claims
 from . import settle
@@ -186,7 +186,7 @@ class Intake:
         code, settings, named = ReadError.exit_code, self.settings, list[str]()
         try:
             settings = self._settings_of(claim.root, claim.relative, claim.sidecar)
-            named = _contents_named(settings)
+            named = contents_named(settings)
         except (SettingsError, ReadError) as error:
             refused, code = refused or str(error), error.exit_code
         content = _digest(claim, refused)
@@ -226,23 +226,6 @@ class Intake:
     def _forget_what_is_over(self) -> None:
         now_s = time.monotonic()
         self._said_s = {message: met_s for message, met_s in self._said_s.items() if now_s - met_s < _REMEMBERED_S}
-
-
-def _contents_named(settings: Settings) -> list[str]:
-    """Tell apart what the settings name beside the source, as the conversion does: a file that was corrected makes another take.
-
-    Raises `ReadError` where one is there and can't be read.
-    """
-    told, at = list[str](), Path()
-    try:
-        for at in named_files(settings):
-            told.append(sha256_of(at))
-        for at in named_folders(settings):
-            told.append(listing_of(at))
-    except OSError as error:
-        place = error.filename or at
-        raise ReadError(f"{place}: can't be read ({error.strerror}); the service's user needs to read what settings name") from error
-    return told
 
 
 def _digest(claim: Claim, refused: str | None) -> str:
