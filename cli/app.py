@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import signal
+import io
+import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..config.layers import as_rigdrop_error, settings_app
-from ..errors import RigdropError, Stopped
+from ..errors import RigdropError, WriteError
+from .arguments import DEBUG, split_debug
 from .output import print_error
+from .stopping import stoppable
 
-_DEBUG = "--debug"
+# What a shell sees of a program that SIGPIPE has ended. Not 0: nobody has read how the command ended.
+_NO_READER = 141
 _COMMANDS = {
     "convert": "Convert videos, motion files, folders of them, or a stored take.",
     "watch": "Watch folders, and convert every clip that is dropped into them.",
@@ -33,7 +35,7 @@ def build_app() -> App:
     """Return the app; a command's module is imported when the command runs."""
     app = settings_app(
         name="rigdrop", version=__version__, help="Video of people in, animated rigged characters out.",
-        help_epilogue=f"Any command takes {_DEBUG} to show where an unexpected error came from.",
+        help_epilogue=f"Any command takes {DEBUG} to show where an unexpected error came from.",
     )
     for name, text in _COMMANDS.items():
         app.command(f"{__package__}.{name}:{name}", name=name, help=text)
@@ -47,12 +49,34 @@ def build_app() -> App:
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run the command that ``tokens``, or the process' own arguments, name; returns the exit code of `errors`."""
-    tokens = list(sys.argv[1:] if tokens is None else tokens)
-    debug = _DEBUG in tokens
+    commands, debug = split_debug(tokens)
+    _prepare_outputs()
     try:
-        with _stoppable():
-            result = build_app()([token for token in tokens if token != _DEBUG])
+        code = _run(commands, debug)
+        _flush_outputs()  # here, and not when Python ends, which would complain in its own words
+        return code
+    except BrokenPipeError:
+        _drop_outputs()
+        return _NO_READER
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # as the library that prints the help takes it
+            _drop_outputs()
+            return _NO_READER
+        raise
+    except WriteError as error:
+        print_error(str(error), error.exit_code)
+        _drop_outputs()
+        return error.exit_code
+
+
+def _run(tokens: Sequence[str], debug: bool) -> int:
+    """Run a command and say what went wrong with it; raises where there is nobody to say it to."""
+    try:
+        with stoppable():
+            result = build_app()(tokens)
         return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        raise
     except (RigdropError, CycloptsError) as error:
         if debug:
             traceback.print_exc()
@@ -76,18 +100,29 @@ def _unexpected(debug: bool) -> int:
     return RigdropError.exit_code
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into `Stopped`, so that every ``finally`` on the way out runs and no half-written file is left."""
+def _prepare_outputs() -> None:
+    """Let a file name that is not Unicode be printed: the bytes that are none become escapes."""
+    for stream in _outputs():
+        stream.reconfigure(errors="backslashreplace")
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)  # a second one must not interrupt the cleaning
-        raise Stopped(f"stopped by {signal.Signals(number).name}; nothing half-written is left")
 
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+def _outputs() -> list[io.TextIOWrapper]:
+    return [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+
+
+def _flush_outputs() -> None:
     try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for stream in _outputs():
+            stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise WriteError(f"the output can't be written ({error.strerror}); free space, or send it elsewhere") from error
+
+
+def _drop_outputs() -> None:
+    """Send what is left of our output nowhere, quietly: nobody reads it any more, as with ``| head``, or its disk is full."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in _outputs():
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

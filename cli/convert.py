@@ -37,7 +37,7 @@ def convert(
     Parameters
     ----------
     inputs
-        Videos, motion files, folders, patterns, or take.h5 files.
+        Videos, motion files, folders, patterns, or take.h5 files; what conversions have written is no clip of a folder.
     config
         A TOML file with settings; without it ./rigdrop.toml, where there is one.
     preset
@@ -54,7 +54,7 @@ def convert(
     for name, value in (("limit", limit), ("jobs", jobs)):
         if value < 0:
             raise UsageError(f"{name}: found {value}, expected 0 or more")
-    pairs = assign_folders(expand(inputs)[: limit or None], settings.output.out)
+    pairs = assign_folders(expand(inputs, settings.output.out)[: limit or None], settings.output.out)
     with progress() as emit, closing(convert_all(pairs, settings, emit, jobs or default_jobs(pairs))) as endings:
         found = {ended.folder: ended for ended in endings}
     all_ended = [found[folder] for _, folder in pairs]  # in the order given, whichever was done first

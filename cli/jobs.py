@@ -19,7 +19,7 @@ from cyclopts import Parameter
 from ..config.layers import DEFAULT_FILE, read_file, settings_app
 from ..errors import ReadError, UsageError
 from .job_table import ENDED, HEADER, ORDER, details, in_order, is_recent, live_table, matches, printable, row, short_id
-from .output import print_table
+from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from ..watch.job import JobState, State
@@ -71,7 +71,7 @@ def jobs(
     """
     with _client(at) as client:
         if json:
-            _print_json([_as_json(each) for each in _select(client, state, everything)])
+            print_json([_as_json(each) for each in _select(client, state, everything)])
         elif sys.stdout.isatty() and not once:
             _watch(client, state, everything)
         else:
@@ -95,7 +95,7 @@ def show(job: str, /, *, at: At = _HERE, json: bool = False) -> None:
     if state is None:
         raise UsageError(f"{job}: is gone; see rigdrop jobs --all")
     if json:
-        _print_json(_as_json(state))
+        print_json(_as_json(state))
         return
     print_table(("", ""), list(details(state)))
     if state.steps:
@@ -297,12 +297,6 @@ def _as_json(state: JobState) -> dict[str, Any]:
     from ..watch.status import job_as_json
 
     return job_as_json(state)
-
-
-def _print_json(value: object) -> None:
-    # A file name need not be Unicode; what is left of it as a surrogate becomes an escape, which JSON knows too.
-    text = json_format.dumps(value, indent=2, ensure_ascii=False, default=str)
-    print(text.encode("utf-8", errors="backslashreplace").decode("utf-8"))
 
 
 def _now() -> datetime:

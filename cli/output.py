@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .stopping import checking
+
 if TYPE_CHECKING:
     from ..events import Emit
 
@@ -17,7 +19,9 @@ _PROGRESS_INTERVAL_S = 1.0
 
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON on the output stream."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    # Where a letter can't be encoded, an escape of JSON's own stands for it, and not one of Python's.
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(value, indent=2, ensure_ascii=not is_unicode, default=str))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -59,16 +63,16 @@ def json_lines() -> Emit:
 
 @contextmanager
 def progress() -> Iterator[Emit]:
-    """Give what receives events: a progress bar in a terminal, JSON lines otherwise."""
+    """Give what receives events: a progress bar in a terminal, JSON lines otherwise. It raises `Stopped` where we are to stop."""
     if not sys.stderr.isatty():
-        yield json_lines()
+        yield checking(json_lines())
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _bar_emitter(bar)
+        yield checking(_bar_emitter(bar))
 
 
 def _bar_emitter(bar: Any) -> Emit:

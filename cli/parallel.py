@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from ..errors import RigdropError, Stopped, TryAgainError, error_with_code
 from ..ingest.motion_files.registry import is_motion_file
+from .stopping import check_stop
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
@@ -48,6 +49,7 @@ def convert_all(pairs: Sequence[tuple[Path, Path]], settings: Settings, emit: Em
     """
     if jobs <= 1 or len(pairs) <= 1:
         for source, folder in pairs:
+            check_stop()
             yield _convert(source, folder, settings, emit)
         return
     todo, workers = deque(pairs), [_Worker(settings) for _ in range(min(jobs, len(pairs)))]
@@ -55,6 +57,7 @@ def convert_all(pairs: Sequence[tuple[Path, Path]], settings: Settings, emit: Em
         for worker in workers:
             worker.give(*todo.popleft())
         for done in range(1, len(pairs) + 1):
+            check_stop()
             ready = _first_ready(workers)
             ended = ready.take()
             if todo:

@@ -13,23 +13,25 @@ from ..ingest.motion_files.registry import is_motion_file, motion_suffixes, read
 from ..ingest.video import VIDEO_SUFFIXES
 from ..motion.store import open_take
 from ..naming import take_name
-from ..report import read_report
+from ..report import read_report, unsettled_files
 
 _WRITTEN = frozenset({".glb", ".usd", ".usda", ".usdc", ".usdz"})
+_PREVIEW_NAME = "preview.mp4"
 
 
-def expand(inputs: Sequence[str]) -> list[Path]:
+def expand(inputs: Sequence[str], out: Path) -> list[Path]:
     """Return the files that ``inputs`` name: a file as it is, a folder's clips at any depth, what a pattern finds.
 
     A folder that is a motion file itself, with a file for each frame, stays one; its clips are videos and motion files,
-    but no GLB or USD, which are what we write.
+    but no GLB or USD, which are what we write. Nor does it give what conversions have made: no files of takes, wherever they
+    lie, and nothing of ``out``, unless that is named itself or is around it. A pattern gives no previews.
 
     Each file once, in the order given, a folder's in the order of their names. Raises `ReadError` where a folder or a
-    pattern holds nothing.
+    pattern holds nothing, or the system refuses to look for a file.
     """
     found: dict[Path, None] = {}
     for name in inputs:
-        found.update(dict.fromkeys(_expand(name)))
+        found.update(dict.fromkeys(_expand(name, out)))
     return list(found)
 
 
@@ -47,34 +49,54 @@ def assign_folders(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]
     return pairs
 
 
-def _expand(name: str) -> list[Path]:
+def _expand(name: str, out: Path) -> list[Path]:
     path = Path(name)
-    if path.is_dir():
+    if os.path.isdir(name):  # which says no to a name that is too long to be one, where Path.is_dir raises
         if is_motion_file(path):
             return [path]
-        clips = sorted(_clips_in(path))
+        clips = sorted(_clips_in(path, out))
         if not clips:
-            raise ReadError(f"{path}: found no video and no motion file in it, expected files like .mp4, .mov, .npz or .bvh")
+            raise ReadError(f"{path}: found no video and no motion file in it but what we have written, "
+                            "expected files like .mp4, .mov, .npz or .bvh")
         return clips
-    if path.exists() or not glob.has_magic(name):
+    if os.path.exists(name) or not glob.has_magic(name):
+        _expect_reachable(name)
         return [path]
     matches = sorted(Path(match) for match in glob.glob(name, recursive=True))
-    files = [match for match in matches if match.is_file()]
+    files = [match for match in matches if match.is_file() and not (match.name == _PREVIEW_NAME and match in _made_in(match.parent))]
     if not files:
-        raise ReadError(f"{name}: the pattern matches no file")
+        raise ReadError(f"{name}: the pattern matches no file, or nothing but previews that we have written")
     return files
 
 
-def _clips_in(folder: Path) -> Iterator[Path]:
-    """Yield the clips below a folder, and the folders there that are motion files; nothing hidden."""
+def _expect_reachable(name: str) -> None:
+    """Raise `ReadError` where the system refuses to look for a file; one that is just not there fails when its turn comes."""
+    try:
+        os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise ReadError(f"{name}: can't be read ({error.strerror}); give another file") from error
+
+
+def _clips_in(folder: Path, out: Path) -> Iterator[Path]:
+    """Yield the clips below a folder, and the folders there that are motion files; nothing hidden, and nothing that we have made."""
+    place, made = os.path.realpath(out), set[Path]()
     for name, folders, files in os.walk(folder):
         here = Path(name)
         if here != folder and is_motion_file(here):
             folders.clear()
             yield here
             continue
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        yield from (here / file for file in files if not file.startswith(".") and (here / file).is_file() and _is_clip(here / file))
+        folders[:] = [each for each in folders if not each.startswith(".") and os.path.realpath(here / each) != place]
+        made |= _made_in(here)
+        found = (here / file for file in files if not file.startswith("."))
+        yield from (file for file in found if file not in made and file.is_file() and _is_clip(file))
+
+
+def _made_in(folder: Path) -> set[Path]:
+    """Return the files that conversions to this folder have written in it and below it, or nothing; the clip may lie there as well."""
+    return {folder / file for file in unsettled_files(folder, read_report(folder))}
 
 
 def _is_clip(file: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..config.layers import DEFAULT_FILE, as_rigdrop_error, settings_app
 from ..config.settings import Settings
 from ..errors import UsageError
 from ..watch.options import WatchOptions
+from .arguments import split_debug
 
 _FIRST = -1
 _Inboxes = Annotated[Path, Parameter(show_env_var=False)]
@@ -48,8 +50,9 @@ def watch(
     roots = tuple(dict.fromkeys(inbox.absolute() for inbox in inboxes))
     service_file = config or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
     code = Service(roots, settings, options, user_state_path("rigdrop"), _read_again, service_file).run()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # whoever read them may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
     # Threads of the queue may still wait for a database that is away; a plain exit would wait for them.
     os._exit(code)
 
@@ -58,7 +61,7 @@ def _read_again() -> tuple[Settings, WatchOptions]:
     """Return what the command line, the environment, the file and the preset say now. Raises as the command itself would."""
     app = settings_app()
 
-    @app.default
+    @app.command(name="watch")
     def read(
         *inboxes: _Inboxes, options: _Options = WatchOptions(), settings: _Settings = Settings(),  # noqa: B008
         config: Path | None = None, preset: str | None = None,
@@ -66,6 +69,6 @@ def _read_again() -> tuple[Settings, WatchOptions]:
         return settings, options
 
     try:
-        return app(sys.argv[2:])  # type: ignore[no-any-return]
+        return app(split_debug()[0])  # type: ignore[no-any-return]
     except CycloptsError as error:
         raise as_rigdrop_error(error) from error

@@ -69,7 +69,7 @@ def _file_layers(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
     table = {} if path is None else read_file(path)
     in_file = table.pop("preset", None)
     preset = _given(arguments, "preset") or in_file
-    layers = [(str(path), table)] if preset is None else [(str(path), table), (f"preset {preset}", read_preset(preset))]
+    layers = [(str(path), table)] if preset is None else [(str(path), table), (f"preset {preset}", read_preset(str(preset)))]
     _fill(layers, app, commands, arguments)
 
 

@@ -10,12 +10,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rigdrop
 from rigdrop.cli.app import main
 from rigdrop.motion.store import write_take
 
+from .motion_clips import write_bvh
 from .synthetic import big_take, small_take
 
 
@@ -211,7 +213,124 @@ def test_a_stop_in_the_middle_of_writing_cleans_up_and_exits_with_143(tmp_path, 
     assert process.returncode == 143
     assert json.loads(err.splitlines()[-1])["exit_code"] == 143
     assert "Traceback" not in err
-    assert sorted(path.name for path in (tmp_path / "rigdrop-out").rglob("*") if path.is_file()) == ["take.h5"]
+    assert sorted(path.name for path in (tmp_path / "rigdrop-out").rglob("*") if path.is_file()) == [
+        ".unsettled.json", "take.h5",  # what is whole, and the note of what that is
+    ]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_that_a_reader_swallows_stops_all_the_same(capsys, tmp_path, number):
+    """A pickle's own code gets the signal, and whoever reads it takes any error for the pickle's."""
+    objects = np.empty(1, dtype=object)
+    objects[0] = _Signal(number)
+    np.save(tmp_path / "slow.npy", objects, allow_pickle=True)
+    write_bvh(tmp_path / "walk.bvh", 2)
+    code, out, events = _run(capsys, "convert", "slow.npy", "walk.bvh", "--trust", "--jobs", "1")
+    assert (code, out) == (143, "")
+    assert [event["exit_code"] for event in events if event["event"] == "error"] == [143]
+    assert [event["take"] for event in events if event["event"] == "take"] == ["slow"]
+    assert not list(Path("rigdrop-out").rglob("*.*"))
+
+
+class _Signal:
+    """Sends a signal to whoever unpickles it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self):
+        return signal.raise_signal, (int(self.number),)
+
+
+def test_a_folder_is_converted_once_and_its_takes_are_no_clips(capsys, tmp_path):
+    write_bvh(tmp_path / "walk.bvh", 3)
+    for skipped in (False, True):
+        code, out, _ = _run(capsys, "convert", ".", "--format", "glb-skeletal", "--json")
+        assert (code, [(take["take"], take["skipped"]) for take in json.loads(out)["takes"]]) == (0, [("walk", skipped)])
+    assert Path("rigdrop-out/walk/preview.mp4").is_file()
+    code, out, _ = _run(capsys, "convert", ".", "--format", "glb-skeletal", "--out", "other", "--no-preview", "--json")
+    assert (code, [take["take"] for take in json.loads(out)["takes"]]) == (0, ["walk"])
+
+
+_NO_SIGPIPE = pytest.mark.skipif(sys.platform == "win32", reason="Windows says it in another way")
+
+
+def _without_reader(*tokens: object, both: bool = False, unbuffered: str = "") -> tuple[int, bytes]:
+    """Run a command whose output nobody reads; returns the exit code and what is on the error stream, where somebody reads that."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    error = theirs if both else subprocess.PIPE
+    try:
+        ended = subprocess.run([sys.executable, "-m", "rigdrop", *map(str, tokens)], stdout=theirs, stderr=error, timeout=60,
+                               env={**os.environ, "PYTHONUNBUFFERED": unbuffered})
+    finally:
+        os.close(theirs)
+    return ended.returncode, ended.stderr or b""
+
+
+@_NO_SIGPIPE
+@pytest.mark.parametrize("tokens", [["formats"], ["formats", "--json"], ["--help"], ["--version"], ["convert", "--help"]])
+def test_output_that_nobody_reads_ends_a_command_in_peace(tokens):
+    assert _without_reader(*tokens) == (141, b"")
+    assert _without_reader(*tokens, unbuffered="1") == (141, b"")
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no disk that is always full")
+def test_output_that_a_full_disk_refuses_is_an_error_of_the_disk():
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run([sys.executable, "-m", "rigdrop", "formats"], stdout=full, stderr=subprocess.PIPE, timeout=60,
+                               env={**os.environ, "PYTHONUNBUFFERED": ""})
+    assert ended.returncode == 74
+    assert "the output can't be written (No space left on device)" in json.loads(ended.stderr)["message"]
+
+
+@_NO_SIGPIPE
+def test_errors_that_nobody_reads_end_a_command_in_peace(stored):
+    assert _without_reader("nonsense", both=True)[0] == 141
+    assert _without_reader("convert", stored, "--format", "glb-skeletal", both=True)[0] == 141
+    assert not [path for path in Path("rigdrop-out").rglob("*") if ".part" in path.name]
+
+
+@_NO_SIGPIPE
+def test_a_conversion_whose_table_nobody_reads_is_whole(stored):
+    code, err = _without_reader("convert", stored, "--format", "glb-skeletal", "--no-preview")
+    assert code == 141
+    assert [json.loads(line)["event"] for line in err.splitlines()][-1] == "done"
+    assert Path("rigdrop-out/clip/report.json").is_file()
+
+
+@_NO_SIGPIPE
+def test_a_map_whose_table_nobody_reads_is_written(tmp_path):
+    write_bvh(tmp_path / "walk.bvh", 2)
+    assert _without_reader("map", "init", "walk.bvh") == (141, b"")
+    assert Path("map.toml").is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_name_that_is_not_unicode_is_printed_with_escapes(tmp_path, encoding):
+    name = os.fsdecode(b"caf\xe9-\xe6\xad\xa9.bvh")
+    write_bvh(tmp_path / "walk.bvh", 2).rename(tmp_path / name)
+    command = ["convert", name, "--format", "glb-skeletal", "--no-preview", "--out", os.fsdecode(b"o\xe9")]
+    out, err = _start(*command, PYTHONIOENCODING=encoding).communicate(timeout=60)
+    assert "o\\udce9" in out and "Traceback" not in err
+    process = _start(*command, "--json", PYTHONIOENCODING=encoding)
+    takes = json.loads(process.communicate(timeout=60)[0])["takes"]
+    assert process.returncode == 0
+    assert [(take["folder"], take["take"]) for take in takes] == [("o\udce9/caf%E9-歩", "caf%E9-歩")]
+
+
+def test_a_name_that_no_system_takes_is_an_input_that_cannot_be_read(capsys):
+    code, _, events = _run(capsys, "convert", "x" * 300 + ".mp4")
+    assert code == 66 and "File name too long" in events[-1]["message"]
+
+
+def test_a_preset_in_a_file_that_is_no_name_is_an_error_of_settings(capsys, tmp_path):
+    (tmp_path / "p.toml").write_text("preset = 3\n")
+    code, _, events = _run(capsys, "convert", "clip.mp4", "--config", "p.toml")
+    assert code == 78 and "preset: found '3'" in events[-1]["message"]
 
 
 _PLUG_IN = '''

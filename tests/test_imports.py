@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "needs": {"config", "assets"},
     "embody": {"config", "motion", "assets", "ingest", "convert"},
     "pipeline": {"config", "embody", "report", "journal", "naming", "needs", "motion", "assets", "ingest", "convert", "formats", "render"},
-    "watch": {"pipeline", "naming", "needs", "report", "config", "motion", "ingest.video", "ingest.motion_files", "formats"},
+    "watch": {"pipeline", "naming", "needs", "report", "config", "motion", "assets", "ingest.video", "ingest.motion_files", "formats"},
     "cli": {"watch", "pipeline", "naming", "needs", "report", "config", "motion", "assets", "ingest", "convert", "formats", "render"},
     "__main__": {"cli"},
     "__init__": set(),

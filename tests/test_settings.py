@@ -181,6 +181,12 @@ def test_the_fingerprint_of_the_files_sees_what_is_written_and_not_where():
         assert load_settings(tokens).files_fingerprint("a") == base, tokens
 
 
+@pytest.mark.parametrize("value", ["3", "false", "1.5", '["web"]', '""', "2026-11-21"])
+def test_a_preset_that_is_no_name_is_an_error_of_settings(tmp_path, value):
+    with pytest.raises(SettingsError, match=r"preset: found ['\"].*the nearest is"):
+        load_settings(_file(tmp_path, f"preset = {value}\n"))
+
+
 def test_tables_become_dotted_keys():
     assert flatten({"a": 1, "b": {"c": {"d": 2}, "e": [3]}}) == {"a": 1, "b.c.d": 2, "b.e": [3]}
 
