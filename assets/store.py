@@ -184,7 +184,7 @@ def _workspace() -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder, ignore_cleanup_errors=True) as temporary:
             yield Path(temporary)
     except OSError as error:
-        place = error.filename or folder
+        place = error.filename2 or error.filename or folder  # of two files, the first is the one that was read
         raise WriteError(f"{place}: {error.strerror or error}; free space, or name another folder with RIGDROP_ASSETS") from error
 
 

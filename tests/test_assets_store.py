@@ -15,6 +15,8 @@ from rigdrop.assets import store
 from rigdrop.assets.manifest import ASSETS, Asset, Package
 from rigdrop.errors import MissingPartError, ReadError, UsageError
 
+from .watch_folders import run_script
+
 PACKAGE = Package("wheel", "rigdrop_test_part", "1.0", 500)
 ONE, TWO = b"the first net", b"the second net"
 TREE = {"data/a.txt": b"alpha", "data/deep/b.txt": b"beta"}
@@ -114,6 +116,31 @@ def test_what_a_folder_lacks_is_said_and_the_network_stays_untouched(folder, tmp
     _write_wheel(tmp_path / "wheels")
     with pytest.raises(MissingPartError, match=r"test_one: can't be fetched \(.*holds neither it nor rigdrop_test_part-1\.0-\*\.whl"):
         store.install(["test_one"], source=tmp_path)
+
+
+def test_where_there_is_no_room_the_folder_of_the_parts_is_named_and_not_what_was_read(folder, tmp_path):
+    pytest.importorskip("resource")
+    source = tmp_path / "stick"
+    source.mkdir()
+    (source / "two.tflite").write_bytes(bytes(4_000_000))
+    script = textwrap.dedent("""
+        import resource, sys
+        from pathlib import Path
+        from rigdrop.assets import ASSETS, Asset, install
+        from rigdrop.assets.manifest import Package
+        from rigdrop.errors import WriteError
+        package = Package("wheel", "rigdrop_test_part", "1.0", 500)
+        ASSETS["two"] = Asset("two", "a net", "two.tflite", "0" * 64, 4_000_000, "Apache-2.0", package, ("part/two.tflite",))
+        # Files may grow so far and no further: as on a full disk, a part of it can still be written.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+        try:
+            install(["two"], source=Path(sys.argv[1]))
+        except WriteError as error:
+            print(error)
+    """)
+    said = run_script(script, source)
+    assert said.startswith(str(folder)) and "two.tflite: File too large; free space, or name another folder with RIGDROP_ASSETS" in said
+    assert str(source) not in said
 
 
 def test_without_a_network_the_message_says_how_to_go_on(folder):

@@ -11,7 +11,7 @@ import pytest
 
 from rigdrop.errors import SettingsError, WriteError
 from rigdrop.watch import claim as claims
-from rigdrop.watch.claim import bring, changed, find, hand_back, held, holders, inherit, named, take, unnamed
+from rigdrop.watch.claim import bring, changed, find, hand_back, held, holders, inherit, named, take, take_over, unnamed
 from rigdrop.watch.job import claims_folder
 from rigdrop.watch.scan import Stamp, scan
 
@@ -363,6 +363,15 @@ def test_who_does_a_job_brings_its_claim_to_himself(tmp_path):
     assert named(tmp_path, "other") == [] and [job for job, _ in named(tmp_path, WORKER)] == ["a-1"]
     assert not claim.folder.exists() and holders(tmp_path) == [WORKER, "other"]
     assert bring(tmp_path, "b-1", WORKER) is None
+
+
+def test_of_two_that_take_a_claim_over_one_gets_it(tmp_path):
+    drop(tmp_path, "clip.mp4")
+    claim = claims.name(claim_of(tmp_path, "clip.mp4", "gone"), "a-1")
+    own = take_over(claim, WORKER)
+    assert own == find(tmp_path, "a-1") and [job for job, _ in named(tmp_path, WORKER)] == ["a-1"]
+    assert take_over(claim, "another") is None
+    assert take_over(own, WORKER) == own
 
 
 def test_of_two_claims_of_one_job_neither_takes_the_others_place(tmp_path):

@@ -86,6 +86,12 @@ def test_a_job_without_trouble_publishes_its_take_and_moves_its_source(bench, tm
     assert tree(tmp_path / "inbox")["done/clip.mp4"] == b"pictures" and claims.find(tmp_path / "inbox", "a-1") is None
 
 
+def test_the_inbox_of_a_job_is_remembered(bench, tmp_path):
+    assert bench.work.roots() == set()
+    bench.do()
+    assert bench.work.roots() == {tmp_path / "inbox"}
+
+
 def test_a_source_that_stays_lies_where_it_lay(bench, tmp_path):
     bench.spec = replace(bench.spec, sources="stay")
     assert bench.do()["source"] == str(tmp_path / "inbox" / "clip.mp4")
@@ -125,6 +131,63 @@ def test_a_full_disk_is_waited_for_and_fails_nothing(bench, tmp_path):
     events = [json.loads(line)["event"] for line in (tmp_path / "inbox" / ".rigdrop" / "logs" / "a-1.jsonl").read_text().splitlines()]
     assert events.count("paused") == events.count("resumed") == 3
     assert bench.queue.add_crash("a-1") == 1  # no crash was counted
+
+
+def _waits_of(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What is waited for, instead of waiting."""
+    waits: list[float] = []
+    monkeypatch.setattr(bench.work, "_pause", lambda seconds, spec: waits.append(seconds))
+    return waits
+
+
+def test_where_no_place_of_ours_is_full_another_try_comes_later_and_later(bench, monkeypatch):
+    _wrong(bench, "full", 9)
+    monkeypatch.setattr(works, "_FULL_DISK_POLL_S", 2.0)
+    waits = _waits_of(bench, monkeypatch)
+    bench.do()
+    assert waits == [2, 4, 8, 16, 32, 60, 60, 60, 60]
+
+
+def test_a_place_of_ours_that_is_full_is_looked_at_every_two_seconds(bench, monkeypatch):
+    _wrong(bench, "full", 3)
+    monkeypatch.setattr(works, "_FULL_DISK_POLL_S", 2.0)
+    # Full when the write was refused and at the first look, and well at the second: 3 times.
+    full = iter(["out: 0 MB are free", "out: 0 MB are free", None] * 3)
+    monkeypatch.setattr(works, "too_full", lambda places, floor_mb: next(full))
+    waits = _waits_of(bench, monkeypatch)
+    bench.do()
+    assert waits == [2] * 6
+
+
+@pytest.mark.parametrize(("how", "count"), [("full", 2), ("full parts", 3)])
+def test_the_folder_of_the_parts_is_looked_at_where_it_was_the_full_one(bench, tmp_path, monkeypatch, how, count):
+    monkeypatch.setenv("RIGDROP_ASSETS", str(tmp_path / "parts"))
+    environment = {**child_environment(), "RIGDROP_ASSETS": str(tmp_path / "parts")}
+    bench.work.children = own = Children({"cpu": 1}, 30.0, "work_steps", environment=environment)
+    _wrong(bench, how, 1)
+    looked: list[list[Path]] = []
+    monkeypatch.setattr(works, "too_full", lambda places, floor_mb: looked.append(list(places)))
+    try:
+        bench.do()
+    finally:
+        own.stop(1.0)
+    assert looked[0] == [tmp_path / "out", tmp_path / "inbox", tmp_path / "parts"][:count]
+
+
+def test_a_job_that_is_cancelled_while_it_waits_for_room_gives_its_slot_back(bench, monkeypatch):
+    tries = _wrong(bench, "full", 99)
+    monkeypatch.setattr(works, "too_full", lambda places, floor_mb: "out: 0 MB are free" if tries.exists() else None)
+    real = bench.work.log.event
+
+    def event(spec, what, /, **fields):
+        real(spec, what, **fields)
+        if what == "paused":
+            bench.work.cancel(spec.job)
+
+    monkeypatch.setattr(bench.work.log, "event", event)
+    with pytest.raises(JobFailed, match="cancelled"):
+        bench.do()
+    assert bench.work.paused is None and len(tries.read_text()) == 1
 
 
 def test_a_source_that_changes_is_handed_back(bench, tmp_path):

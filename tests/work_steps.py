@@ -34,6 +34,8 @@ def _go_wrong(how, job):
         os.kill(os.getpid(), signal.SIGSEGV)
     if how == "full":
         raise WriteError("take.h5: can't be written") from OSError(errno.ENOSPC, "No space left on device")
+    if how == "full parts":
+        raise WriteError(f"{os.environ['RIGDROP_ASSETS']}/net.tflite: No space left on device") from OSError(errno.ENOSPC, "")
     if how == "bad":
         source = next(Path(job["root"]).glob(f".rigdrop/claims/*/{job['job']}/clip.mp4"))
         raise ReadError(f"{source}: found a film of cats, expected people")

@@ -87,13 +87,20 @@ def find(root: Path, job: str) -> Claim | None:
 
 def bring(root: Path, job: str, worker: str) -> Claim | None:
     """Make the claim of a job that of ``worker``, who does the job now; returns it, nothing where there is none. Raises `WriteError`."""
-    folder = _worker_folder(root, worker) / job
-    claim = read_claim(root, folder) or find(root, job)
-    if claim is None or claim.folder == folder:
-        return claim
-    with disk(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(claim.folder, folder)
+    claim = read_claim(root, _worker_folder(root, worker) / job) or find(root, job)
+    return None if claim is None else take_over(claim, worker)
+
+
+def take_over(claim: Claim, worker: str) -> Claim | None:
+    """Make a claim that of ``worker``; returns it, nothing where another was quicker, or it has moved on. Raises `WriteError`."""
+    folder = _worker_folder(claim.root, worker) / claim.folder.name
+    if claim.folder != folder:
+        with disk(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.rename(claim.folder, folder)
+            except FileNotFoundError:
+                return None
     return replace(claim, folder=folder)
 
 

@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, NoReturn
 
+from ..assets import assets_folder
 from ..errors import RigdropError, Stopped, TryAgainError, WriteError
 from . import claim as claims
 from . import notify, settle, staging
 from .child import ChildDied, Children
 from .disks import is_full, too_full
-from .job import JobSpec, logs_folder
+from .job import JobSpec, State, logs_folder
 from .lease import Lease
 from .log import JobLog
 from .metrics import Metrics
@@ -29,6 +32,8 @@ from .options import WatchOptions
 from .queue import Interrupted, JobFailed, Queue, Step
 
 _FULL_DISK_POLL_S = 2.0
+_FULL_DISK_MOST_S = 60.0  # between two tries where we can't tell which disk is full
+_LOOK_S = 0.5
 _CHANGED = "changed after it was taken, and was handed back; it is taken again when it is quiet"
 
 
@@ -48,9 +53,13 @@ class Work:
         self.stopping = threading.Event()
         self.paused: str | None = None  # the disk that is full, in words
         self._stops: dict[str, threading.Event] = {}
+        self._roots: dict[Path, None] = {}
+        self._untold: SimpleQueue[tuple[JobSpec, dict[str, Any]]] = SimpleQueue()
+        self._teller: threading.Thread | None = None
 
     def __call__(self, spec: JobSpec, step: Step) -> dict[str, Any]:
         """Do the job ``spec``; ``step(name, run)`` makes a step durable. Raises `JobFailed` with the reason."""
+        self.was_in(Path(spec.root))
         with contextlib.suppress(WriteError):
             # Who does a job is who stops it and settles its claim where it is cancelled; else another would, while this one is at it.
             claims.bring(Path(spec.root), spec.job, self.lease.worker)
@@ -69,6 +78,26 @@ class Work:
         if job in self._stops:
             self._stops[job].set()
 
+    def roots(self) -> set[Path]:
+        """The inboxes, of this service or of others, that jobs which were done here have come from."""
+        return set(tuple(self._roots))  # at once: jobs come meanwhile
+
+    def was_in(self, root: Path) -> None:
+        """Remember that jobs from this inbox were, or may have been, done here."""
+        self._roots[root] = None
+
+    def settled(self, spec: JobSpec, state: State, reason: str, code: int) -> None:
+        """Count a job that ended without doing so itself, and tell of it: in a thread, since whoever settles jobs has no time to wait.
+
+        Not to be called by several threads at once.
+        """
+        self._stops.pop(spec.job, None)
+        self.metrics.failed(code)
+        self._untold.put((spec, {"state": state, "reason": reason, "code": code}))
+        if self._teller is None:
+            self._teller = threading.Thread(target=self._tell_one_by_one, name="rigdrop-tell", daemon=True)
+            self._teller.start()
+
     def _convert(self, spec: JobSpec, step: Step) -> dict[str, Any]:
         if spec.refused is not None:
             raise JobFailed(spec.refused, spec.refused_code)
@@ -80,19 +109,21 @@ class Work:
 
     def _in_child(self, name: str, spec: JobSpec, plan: dict[str, Any]) -> dict[str, Any]:
         """Run a step in a child, until it is done or has failed for good."""
+        try:
+            return self._once_there_is_room(spec, lambda: self._unless_it_crashes(name, spec, plan))
+        except Stopped:
+            self._interrupted(spec)
+        except RigdropError as error:
+            raise JobFailed(_plain(str(error), spec), error.exit_code) from error
+
+    def _unless_it_crashes(self, name: str, spec: JobSpec, plan: dict[str, Any]) -> dict[str, Any]:
+        """Run a step in a child, and in another one where that dies."""
         while True:
             self._may_go_on(spec)
             try:
                 return self._run(name, spec, plan)
             except ChildDied as died:
                 self._after_a_crash(name, spec, died)
-            except Stopped:
-                self._interrupted(spec)
-            except RigdropError as error:
-                if is_full(error):
-                    self._wait_for_room(spec, str(error))
-                else:
-                    raise JobFailed(_plain(str(error), spec), error.exit_code) from error
 
     def _run(self, name: str, spec: JobSpec, plan: dict[str, Any]) -> dict[str, Any]:
         log = logs_folder(Path(spec.root)) / f"{spec.job}.jsonl"
@@ -130,41 +161,51 @@ class Work:
         if crashes > self.options.retries:
             message = f"{spec.relative}: {name}: the process that worked on it {died.reason}, {crashes} times in all; see the log"
             raise JobFailed(message, RigdropError.exit_code) from died
-        self._pause(self.options.backoff_s * 2 ** (crashes - 1))
-
-    def _wait_for_room(self, spec: JobSpec, message: str) -> None:
-        """Wait until no disk is too full any more; the job, and with it this slot of the queue, stands still and fails nothing."""
-        self.log.event(spec, "paused", message=message)
-        self.paused = message
-        while True:
-            # Twice, so that what is freed is not eaten up again by the same write at once.
-            self._pause(_FULL_DISK_POLL_S)
-            full = too_full(self.places(spec), self.options.floor_mb)
-            if full is None:
-                break
-            self.paused = full
-        self.paused = None
-        self.log.event(spec, "resumed")
+        self._pause(self.options.backoff_s * 2 ** (crashes - 1), spec)
 
     def _once_there_is_room(self, spec: JobSpec, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Do something that may be done again, as often as a full disk makes it necessary."""
+        blind_s = _FULL_DISK_POLL_S
         while True:
             try:
                 return do()
-            except WriteError as error:
+            except RigdropError as error:
                 if not is_full(error):
                     raise
-                self._wait_for_room(spec, str(error))
+                blind_s = self._wait_for_room(spec, str(error), blind_s)
 
-    def places(self, spec: JobSpec) -> list[Path]:
-        """The folders that a job writes to."""
-        return [Path(spec.out), Path(spec.root)]
+    def _wait_for_room(self, spec: JobSpec, message: str, blind_s: float) -> float:
+        """Wait until no disk is too full any more; the job, and with it this slot of the queue, stands still and fails nothing.
 
-    def _pause(self, seconds: float) -> None:
-        self.stopping.wait(seconds)
-        self._may_work()
+        Where none of our places is the full one, only another try can tell: it is waited ``blind_s`` for. Returns how long to wait so
+        where that is in vain.
+        """
+        self.log.event(spec, "paused", message=message)
+        self.paused = message
+        places = _places(spec, message)
+        is_ours = too_full(places, self.options.floor_mb) is not None
+        # Twice, so that what is freed is not eaten up again by the same write at once.
+        wait_s = _FULL_DISK_POLL_S if is_ours else blind_s
+        try:
+            self._pause(wait_s, spec)
+            while (full := too_full(places, self.options.floor_mb)) is not None:
+                self.paused = full
+                self._pause(_FULL_DISK_POLL_S, spec)
+        finally:
+            self.paused = None
+        self.log.event(spec, "resumed")
+        return _FULL_DISK_POLL_S if is_ours else min(2 * blind_s, _FULL_DISK_MOST_S)
 
-    def _interrupted(self, spec: JobSpec) -> None:
+    def _pause(self, seconds: float, spec: JobSpec) -> None:
+        """Stand still; a stop of the service, or of this job, ends it."""
+        until_s = time.monotonic() + seconds
+        while (left_s := until_s - time.monotonic()) > 0:
+            self.stopping.wait(min(left_s, _LOOK_S))
+            self._may_work()
+            if spec.job in self._stops and self._stops[spec.job].is_set():
+                self._interrupted(spec)
+
+    def _interrupted(self, spec: JobSpec) -> NoReturn:
         """Tell apart why a child stopped: others have the job now, the whole service stops, or this job was cancelled."""
         self.lease.check()
         if self.stopping.is_set():
@@ -211,13 +252,30 @@ class Work:
                     self.log.event(spec, "warning", message=str(error))
                     if not isinstance(error, TryAgainError):
                         break
-                    self._pause(self.options.backoff_s * 2**attempt)
+                    self._pause(self.options.backoff_s * 2**attempt, spec)
         return {}
+
+    def _tell_one_by_one(self) -> None:
+        while True:
+            spec, outcome = self._untold.get()
+            try:
+                self._may_work()
+                self._tell(spec, outcome)
+            except Interrupted:
+                self.log.event(spec, "warning", message=f"{spec.relative}: who asked to be told was not: the service stops")
+            except Exception as error:  # nobody else would tell of the next one
+                self.log.event(spec, "warning", message=f"{spec.relative}: who asked to be told was not: {error!r}")
 
     @property
     def _queue(self) -> Queue:
         assert self.queue is not None
         return self.queue
+
+
+def _places(spec: JobSpec, message: str) -> list[Path]:
+    """The folders that a job writes to. That of the parts may be as small as they are, so it counts only where ``message`` tells of it."""
+    parts = assets_folder()
+    return [Path(spec.out), Path(spec.root), *([parts] if str(parts) in message else [])]
 
 
 def _plain(message: str, spec: JobSpec) -> str:
