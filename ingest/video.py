@@ -2,7 +2,7 @@
 
 PyAV decodes; this module settles what files leave open. Pictures are turned and mirrored as the file's display matrix
 says, and stretched to square pixels. Times are the source's own presentation times in seconds, repaired where the file
-breaks its own rules (`_Clock`). A file that ends too early or has broken packets still gives what can be decoded, with a
+breaks its own rules (`video_clock`). A file that ends too early or has broken packets still gives what can be decoded, with a
 sentence in `Clip.warnings`.
 """
 
@@ -12,9 +12,10 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..errors import ReadError
 from .picture_memory import PictureMemory
+from .video_clock import Clock
 from .video_options import MAX_RATE, VideoOptions, known_rate
 
 # What a file's name ends in where it is taken for a video without being asked for by name.
@@ -33,8 +35,10 @@ VIDEO_SUFFIXES = {
     ".webm", ".wmv", ".y4m",
 }
 _FALLBACK_RATE = Fraction(25)
-# A step back in time of more than this is a new beginning (a joined or wrapped stream), not a picture out of place.
-_NEW_BEGINNING_S = 0.5
+# How much further back reading begins, at first, where seeking came too late.
+_FURTHER_BACK_S = 4.0
+# What PyAV raises for damaged data: half of FFmpeg's own errors are no kind of OSError or ValueError.
+_DAMAGE = (av.FFmpegError, OSError, ValueError)
 _MAX_DECODER_THREADS = 4
 _FOCAL_KEYS = ("com.apple.quicktime.camera.focal_length.35mm_equivalent", "com.android.camera.focal_length.35mm_equivalent")
 _FULL_FRAME_WIDTH_MM = 36.0
@@ -178,74 +182,66 @@ class _Turns:
         return self._turn
 
 
-class _Clock:
-    """Makes one strictly increasing time of what the stamps say.
-
-    A picture without a stamp comes one nominal frame after the one before. A stamp that does not come after the one before
-    is placed half a nominal frame after it, so that the next good stamp still finds room. A jump back of more than half a
-    second begins a new count: that picture comes one frame after the one before, and the rest follow it.
-    """
-
-    def __init__(self, period_s: float) -> None:
-        self._period_s = period_s
-        self._offset_s = 0.0
-        self._last_s: float | None = None
-        self.repaired = 0
-
-    def time_of(self, stamp_s: float | None) -> float:
-        if self._last_s is None:
-            self._last_s = stamp_s or 0.0
-            return self._last_s
-        time_s = self._last_s + self._period_s if stamp_s is None else stamp_s + self._offset_s
-        if stamp_s is None or time_s <= self._last_s:
-            self.repaired += 1
-        if self._last_s - time_s > _NEW_BEGINNING_S:
-            self._offset_s += self._last_s + self._period_s - time_s
-            time_s = self._last_s + self._period_s
-        elif time_s <= self._last_s:
-            time_s = self._last_s + self._period_s / 2
-        self._last_s = time_s
-        return time_s
-
-
 def _decode(clip: Clip) -> Iterator[tuple[float, _Picture]]:
-    """Yield every picture from at or before the start, with its repaired time."""
-    with _open_container(clip.path) as container:
-        stream = _video_stream(container, clip.path)
-        clock = _Clock(float(1 / _nominal_rate(stream)))
-        sought = _seek(container, stream, clip.options.start_s)
-        count, time_s = 0, -math.inf
-        for picture in _pictures(container, stream, clip.warnings):
-            count, time_s = count + 1, clock.time_of(picture.frame.time)
-            yield time_s, picture
-        if clock.repaired:
-            found = f"{clock.repaired} pictures had no time stamp, or one that steps back"
-            clip.warnings.append(f"{clip.path}: {found}; their times were repaired")
-        missing = _missing(clip, None if sought else count, time_s)
-        if missing:
-            clip.warnings.append(f"{clip.path}: the file is cut off or damaged: found {missing}; the rest is missing")
+    """Yield every picture from at or before the start, with its repaired time.
+
+    Where a file has no index (an MPEG transport stream) seeking lands by guess, and decoding begins at the key frame after
+    that. If this comes too late, or seeking isn't possible, reading begins anew from further back, at last from the beginning.
+    """
+    start_s, back_s = clip.options.start_s, 0.0
+    while True:
+        with _open_container(clip.path) as container:
+            stream = _video_stream(container, clip.path)
+            sought = _seek(container, stream, start_s - back_s)
+            pictures = _pictures(container, stream, clip.warnings)
+            first = next(pictures, None)
+            if first is None and not sought:
+                return
+            if first is not None and (not sought or (first.frame.time is not None and first.frame.time <= start_s)):
+                yield from _timed(clip, chain([first], pictures), float(1 / _nominal_rate(stream)), whole=not sought)
+                return
+        clip.warnings.clear()
+        back_s = 2 * back_s or _FURTHER_BACK_S
 
 
-def _missing(clip: Clip, count: int | None, last_s: float) -> str | None:
-    """Say what was found where a file ends before its header says; ``count`` is nothing when reading began midway."""
-    promised = clip.frames_in_file
+def _timed(clip: Clip, pictures: Iterator[_Picture], period_s: float, *, whole: bool) -> Iterator[tuple[float, _Picture]]:
+    """Yield the pictures with their repaired times, and say at the end what was repaired and what is missing."""
+    clock, count = Clock(period_s), 0
+    for picture, following in pairwise(chain(pictures, [None])):
+        assert picture is not None  # only the last is nothing
+        count += 1
+        yield clock.time_of(picture.frame.time, following.frame.time if following else None), picture
+    if clock.repaired:
+        found = f"{clock.repaired} pictures had no time stamp, or one out of order"
+        clip.warnings.append(f"{clip.path}: {found}; their times were repaired")
+    missing = _missing(clip, count if whole else None, clock.furthest_s + period_s)
+    if missing:
+        clip.warnings.append(f"{clip.path}: the file is cut off or damaged: found {missing}; the rest is missing")
+
+
+def _missing(clip: Clip, count: int | None, end_s: float) -> str | None:
+    """Say what was found where a file ends before its header says; ``count`` is nothing when reading began midway.
+
+    ``end_s`` is where the last picture ends. A count alone proves nothing: headers also count what an edit list hides.
+    """
+    promised, duration_s = clip.frames_in_file, clip.duration_s
     if count is not None and promised:
         # Headers are off by a frame or two in files that are whole.
-        return f"{count} of {promised} pictures" if count < promised - max(2, promised // 100) else None
-    if clip.duration_s is None or last_s >= clip.duration_s - max(1.0, 0.02 * clip.duration_s):
+        late = duration_s is None or end_s < duration_s - max(0.1, 0.01 * duration_s)
+        return f"{count} of {promised} pictures" if late and count < promised - max(2, promised // 100) else None
+    if duration_s is None or end_s >= duration_s - max(1.0, 0.02 * duration_s):
         return None
-    return f"pictures up to {last_s:.2f} of {clip.duration_s:.2f} s"
+    return f"pictures up to {end_s:.2f} of {duration_s:.2f} s"
 
 
 def _seek(container: Any, stream: Any, start_s: float) -> bool:
-    """Go to the key frame before the start; a file that can't is read from its beginning."""
+    """Go to the key frame before the start where this is worth it, and return whether reading may now begin midway."""
     first_s = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
     if start_s <= first_s + 1 or stream.time_base is None:
         return False
-    try:
+    # A seek that fails leaves a file anywhere, also behind its end.
+    with suppress(*_DAMAGE):
         container.seek(int(start_s / stream.time_base), stream=stream, backward=True)
-    except (OSError, ValueError):
-        return False
     return True
 
 
@@ -257,7 +253,7 @@ def _pictures(container: Any, stream: Any, warnings: list[str]) -> Iterator[_Pic
     for packet in _packets(container, stream, warnings):
         try:
             frames: Sequence[Any] = stream.decode(packet)
-        except (OSError, ValueError):
+        except _DAMAGE:
             broken += 1
             continue
         yield from (_Picture(frame, aspect, turn_of(frame)) for frame in frames)
@@ -269,7 +265,9 @@ def _packets(container: Any, stream: Any, warnings: list[str]) -> Iterator[Any]:
     """Read packets up to the end, or to where the file can't be read any further; then nothing, which empties the decoder."""
     try:
         yield from container.demux(stream)
-    except (OSError, ValueError) as error:
+    except IndexError:
+        return  # PyAV stumbles over a stream that began midway, when it has read everything and emptied ours
+    except _DAMAGE as error:
         warnings.append(f"{container.name}: can't be read to its end ({error})")
         yield None
 
@@ -320,7 +318,7 @@ def _open_container(path: Path) -> Any:
         return av.open(str(path), metadata_errors="replace")
     except PermissionError as error:
         raise ReadError(f"{path}: found no permission to read it; change its permissions") from error
-    except (OSError, ValueError) as error:
+    except _DAMAGE as error:
         reason = "found no video in it that can be read: it is cut off or of another kind"
         raise ReadError(f"{path}: {reason}; expected a whole video file such as .mp4 or .mov; export it again") from error
 

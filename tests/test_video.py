@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rigdrop.errors import ReadError, SettingsError
-from rigdrop.ingest.video import Frame, _Clock, open_clip
+from rigdrop.ingest.video import Frame, open_clip
 from rigdrop.ingest.video_options import VideoOptions, known_rate
 
 from .privileges import without_privileges
@@ -356,22 +356,107 @@ def test_broken_packets_cost_only_their_own_pictures(tmp_path):
     assert found[:12] == list(range(12)) and found[-6:] == list(range(54, 60))
 
 
-def test_clock_repairs_stamps_that_are_missing_equal_or_step_back():
-    clock = _Clock(0.1)
-    assert [clock.time_of(stamp) for stamp in (5.0, 5.1, 5.1, 5.2)] == pytest.approx([5.0, 5.1, 5.15, 5.2])
-    assert clock.time_of(None) == pytest.approx(5.3)
-    assert clock.time_of(5.25) == pytest.approx(5.35)
-    assert clock.time_of(5.4) == pytest.approx(5.4)
-    # A joined file begins again at zero.
-    assert [clock.time_of(stamp) for stamp in (0.0, 0.1, 0.2)] == pytest.approx([5.5, 5.6, 5.7])
-    assert clock.repaired == 4
+# A field of an mp4's index, bytes behind the name of its box, and what FFmpeg makes of it; none of these is an OSError or a ValueError.
+INDEX_FIELDS = [("mdhd", 4), ("stts", 8), ("stsd", 12), ("stsz", 8)]  # version, counts of entries
 
 
-def test_clock_never_stands_still():
-    rng = np.random.default_rng(1)
-    clock = _Clock(1 / 30)
-    stamps = [None if rng.random() < 0.2 else float(value) for value in rng.uniform(0, 3, 500)]
-    assert (np.diff([clock.time_of(stamp) for stamp in stamps]) > 0).all()
+@pytest.mark.parametrize(("box", "place"), INDEX_FIELDS)
+def test_a_damaged_index_is_an_error_of_the_file(tmp_path, box, place):
+    path = write_clip(tmp_path / "clip.mp4", [numbered(k) for k in range(5)], codec="libx264", pixels="yuv420p")
+    data = bytearray(path.read_bytes())
+    place += data.index(box.encode())
+    data[place : place + 4] = struct.pack(">I", 0x20000000)
+    path.write_bytes(data)
+    with pytest.raises(ReadError, match="found no"):
+        open_clip(path)
+
+
+def test_a_picture_of_an_unknown_kind_costs_only_itself(tmp_path):
+    path = write_clip(tmp_path / "clip.avi", [numbered(k) for k in range(10)], codec="mjpeg", pixels="yuvj420p")
+    data = bytearray(path.read_bytes())
+    header = -1
+    for _ in range(5):
+        header = data.index(b"\xff\xc0\x00\x11", header + 1)
+    # The sampling factors of the first colour (ITU-T T.81, B.2.2), which FFmpeg has not implemented in all combinations.
+    data[header + 11] = 0x34
+    path.write_bytes(data)
+    clip = open_clip(path)
+    assert numbers(clip) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert any("1 broken part" in warning for warning in clip.warnings)
+
+
+def test_streams_that_begin_midway_do_no_harm(tmp_path):
+    # FFmpeg looks at the first seven seconds of a transport stream, and at its last 250 kB, to find out what is in it.
+    first = write_clip(tmp_path / "first.ts", [numbered(k % 256) for k in range(300)], codec="libx264", pixels="yuv420p")
+    later = tmp_path / "later.ts"
+    with av.open(str(later), "w", options={"mpegts_start_pid": "400"}) as container:
+        sounds = [container.add_stream("mp2", rate=48000, layout="mono") for _ in range(8)]
+        for sound in sounds:
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 1152), dtype=np.int16), format="s16", layout="mono")
+            samples.sample_rate, samples.pts = 48000, 0
+            container.mux(sound.encode(samples))
+        for sound in sounds:
+            container.mux(sound.encode(None))
+    path = tmp_path / "joined.ts"
+    empty_packets = (b"\x47\x1f\xff\x10" + bytes(184)) * 2000
+    path.write_bytes(first.read_bytes() + later.read_bytes() + empty_packets + first.read_bytes())
+    clip = open_clip(path)
+    assert numbers(clip) == [k % 256 for k in range(300)] * 2
+    assert not any("can't be read" in warning or "broken" in warning for warning in clip.warnings)
+
+
+def _with_one_bad_stamp(path, number):
+    """Turn bit 31 of the 33 of one picture's presentation time, in units of 1/90000 s, in a transport stream."""
+    data = bytearray(path.read_bytes())
+    starts = [packet + 4 + (1 + data[packet + 4] if data[packet + 3] & 0x20 else 0) for packet in range(0, len(data), 188)
+              if data[packet + 1] & 0x40]
+    headers = [start for start in starts if data[start : start + 3] == b"\0\0\1" and data[start + 3] & 0xF0 == 0xE0]
+    data[headers[number] + 9] ^= 0x04
+    path.write_bytes(data)
+
+
+def test_one_bad_stamp_neither_shifts_the_rest_nor_fills_hours(tmp_path):
+    path = write_clip(tmp_path / "clip.ts", [numbered(k) for k in range(60)], codec="libx264", pixels="yuv420p", options={"bf": "0"})
+    true_s = times(open_clip(path))
+    _with_one_bad_stamp(path, 25)
+    clip = open_clip(path)
+    # Stamps are whole ticks of 1/90000 s.
+    np.testing.assert_allclose(times(clip), true_s, atol=1 / 90000)
+    assert any("1 pictures had no time stamp, or one out of order" in warning for warning in clip.warnings)
+    assert numbers(open_clip(path, VideoOptions(fps=30))) == list(range(60))
+
+
+def test_a_start_is_exact_where_key_frames_are_far_apart_and_there_is_no_index(tmp_path):
+    far_apart = {"g": "200", "bf": "0", "x264-params": "scenecut=0"}
+    path = write_clip(tmp_path / "clip.ts", [numbered(k % 256) for k in range(600)], codec="libx264", pixels="yuv420p", options=far_apart)
+    whole = [(frame.time_s, number_of(frame.image_bgr)) for frame in open_clip(path).frames()]
+    for start_s in (3.0, 9.0, 13.0, 18.5):
+        clip = open_clip(path, VideoOptions(start_s=start_s))
+        found = [(frame.time_s, number_of(frame.image_bgr)) for frame in clip.frames()]
+        assert found == [(time_s, number) for time_s, number in whole if time_s >= start_s]
+
+
+def test_a_start_in_a_file_that_can_not_be_sought(tmp_path):
+    images = [numbered(k) for k in range(75)]
+    path = write_clip(tmp_path / "clip.h264", images, rate=25, codec="libx264", pixels="yuv420p", options={"bf": "0"})
+    # Between two pictures, so that no rounding decides.
+    assert numbers(open_clip(path, VideoOptions(start_s=1.98))) == list(range(50, 75))
+
+
+def test_a_clip_that_was_trimmed_without_encoding_is_whole(tmp_path):
+    source = write_clip(tmp_path / "clip.mp4", [numbered(k) for k in range(100)], codec="libx264", pixels="yuv420p", options={"bf": "0"})
+    path = tmp_path / "trimmed.mp4"
+    # Times before zero become an edit list, which hides the first 40 pictures.
+    with av.open(str(source)) as whole, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container:
+        stream = container.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.dts is not None:
+                shift = round(Fraction(40, 30) / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+                container.mux(packet)
+    clip = open_clip(path)
+    assert numbers(clip) == list(range(40, 100))
+    assert clip.frames_in_file == 100 and clip.warnings == []
 
 
 def test_a_stream_without_stamps_has_the_nominal_times(tmp_path):
