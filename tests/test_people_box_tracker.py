@@ -91,6 +91,26 @@ def test_a_dash_without_any_overlap_is_followed():
     assert person.frame.tolist() == list(range(FRAMES))
 
 
+def test_nobody_leaves_their_place_lest_somebody_lost_has_none():
+    # One stands; another, at the left, is lost; somebody comes up at the right, out of the lost one's reach and in the first's.
+    stands, gone = walker(500, 0, height=400, bottom=700), walker(260, 0, height=400, bottom=700, frames=range(40))
+    for away in (8, 15, 20):
+        comes = walker(620, 0, height=400, bottom=700, frames=range(40 + away, FRAMES))
+        people = follow([stands, gone, comes])
+        assert len(people) == 3
+        for person, truth in zip(people, (gone, stands, comes), strict=True):
+            assert person.frame.tolist() == sorted(truth) and off_px(person, truth) < 1e-3
+
+
+def test_without_patience_whoever_is_in_each_picture_is_followed_all_the_same():
+    there = walker(100, 2)
+    for relink_s in (0.0, 0.03):
+        (person,) = follow([there], PeopleOptions(relink_s=relink_s))
+        assert person.frame.tolist() == list(range(FRAMES)) and off_px(person, there) < 1e-3
+    gap = {frame: box for frame, box in there.items() if frame != 50}
+    assert len(follow([gap], PeopleOptions(relink_s=0.0))) == 2
+
+
 def test_somebody_far_away_or_much_larger_is_somebody_else():
     first = walker(100, 0, frames=range(40))
     far, large = walker(600, 0, frames=range(40, 120)), walker(40, 0, height=390, bottom=480, frames=range(40, 120))

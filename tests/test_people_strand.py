@@ -77,10 +77,16 @@ def test_change_costs_nothing_without_change():
 
 def test_hiding_is_counted_from_its_beginning():
     strand, person = walk(range(5))
-    assert [strand.hide(frame) for frame in (5, 6, 7)] == [0, 1, 2]
+    assert [strand.hide(frame, 3) for frame in (5, 6, 7)] == [True] * 3
     assert strand.last_known == 7
     strand.add(Sighting(8, 0, person.pose(8), CLOTHES))
-    assert strand.hide(9) == 0
+    assert [strand.hide(frame, 3) for frame in (9, 10, 11)] == [True] * 3
+
+
+def test_whoever_is_hidden_for_too_long_is_not_known_to_be_there():
+    strand, _ = walk(range(5))
+    assert [strand.hide(frame, 3) for frame in range(5, 20)] == [True] * 3 + [False] * 12
+    assert strand.last_known == 7
 
 
 def test_nobody_without_shoulders():

@@ -98,6 +98,19 @@ def test_somebody_else_who_comes_later_is_somebody_else():
     assert [(chain.first_frame < 40, chain.last_frame >= 60) for chain in chains] == [(True, False), (False, True)]
 
 
+def test_who_vanishes_behind_somebody_is_let_go_and_whoever_comes_later_is_somebody_else():
+    # One goes behind somebody who stands, and away unseen; long after that another, clothed alike, comes in at the far side.
+    stands = walker(320, 0, 60, RED, y=200.0)
+    gone = StickPerson(lambda frame: (120 + 4 * frame, 180.0) if frame < 45 else None, 50, BLUE)
+    comes = StickPerson(lambda frame: (600 - (frame - 150), 180.0) if frame >= 150 else None, 50, BLUE)
+    world = StickWorld([stands, gone, comes])
+    chains = follow(world, 220, PeopleOptions(small_people=False, relink_s=1.0))
+    assert [chain.first_frame for chain in chains] == [0, 0, 150]
+    for chain, person in zip(chains, (gone, stands, comes), strict=True):
+        assert error_px(chain, person) < ROUNDING_PX
+    assert chains[0].last_frame < 45
+
+
 def test_somebody_new_is_followed_back_to_where_they_came_in():
     # Searches come every ten frames; this one enters just after one.
     late = StickPerson(lambda frame: (300 + frame, 180.0) if frame >= 12 else None, 50, RED)

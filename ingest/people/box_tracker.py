@@ -27,10 +27,10 @@ _SAME_BOX = 0.8  # boxes of one picture that overlap by more are one person's
 _LEAST_OVERLAP = 0.3
 _MAX_WAY, _WAY_PER_S = 0.35, 0.8  # heights: from one picture to the next, and more for each second unseen
 _MAX_GROWTH = 1.5
-_FAR = 1.0  # a match with little overlap costs so much more: any other is preferred
+_FAR = 1.0  # a match with little overlap costs so much more: whoever is where they are expected is hardly sent elsewhere
 _CONFIRMED_AFTER = 3
 _SLOWING = 0.9  # somebody unseen is thought to go this much slower with each picture
-_NEVER = 1e6
+_NEVER = 2 * _FAR  # no more than two far matches, lest somebody makes way so that one who is lost has a box
 
 
 @dataclass(eq=False)
@@ -92,7 +92,7 @@ class BoxTracker:
 
     def _patient(self, path: _Path, frame: int) -> bool:
         """Say whether somebody may still come back; what proved to be nobody yet may miss one picture."""
-        return frame - path.frame <= (self._options.relink_s * self._fps if path.number in self._confirmed else 2)
+        return frame - path.frame <= (max(1.0, self._options.relink_s * self._fps) if path.number in self._confirmed else 2)
 
     def _matched(self, paths: Sequence[_Path], frame: int, boxes: Array) -> list[tuple[_Path, int]]:
         """Return who goes on with which of a picture's boxes (N,4)."""

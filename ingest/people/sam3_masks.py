@@ -33,6 +33,9 @@ _MODEL = "transformers.models.sam3_video.modeling_sam3_video"
 _USUAL = {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 # What the network keeps of somebody in a picture, beside a short vector: memories and outline.
 _LARGE = ("maskmem_features", "maskmem_pos_enc", "pred_masks")
+# What the network keeps of every picture: who was sure, hidden, not found anew, or found twice. It copies all of it for each
+# picture, and where pictures come one by one it never looks at an earlier one's.
+_BY_PICTURE = ("obj_id_to_tracker_score_frame_wise", "suppressed_obj_ids", "unmatched_frame_inds", "overlap_pair_to_frame_inds")
 _LEAST_PX = 8.0  # somebody of whom less is in the picture is not in it
 
 
@@ -124,7 +127,9 @@ class Follower:
 
     def _forget(self, frame: int) -> None:
         """Let go of what the network does not look back at: the picture, and what it kept of those long before."""
-        self._session.processed_frames.pop(frame)
+        self._session.processed_frames[frame] = None  # it stays counted: by their number the network looks back
+        for name in _BY_PICTURE:
+            getattr(self._session, name).clear()
         for kept in self._session.output_dict_per_obj.values():
             earlier, anew = kept["non_cond_frame_outputs"], kept["cond_frame_outputs"]
             for old in [number for number in earlier if number < frame - self._reach]:

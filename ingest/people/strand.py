@@ -36,7 +36,7 @@ class Strand:
     colours: NDArray[np.float32] | None = None
     velocity_px: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # of the torso, a picture
     hidden_first: int | None = None  # since when somebody in front hides this one
-    hidden_last: int = -1  # when this one was last hidden
+    hidden_last: int = -1  # when this one was last taken to be behind somebody
     _last: Sighting | None = None
     _unbroken_since: int = 0
     _sure: int = 0
@@ -101,11 +101,16 @@ class Strand:
             back.add(replace(sighting, frame=-sighting.frame))
         return back
 
-    def hide(self, frame: int) -> int:
-        """Note that somebody in front hides this one in a picture; return for how many pictures now."""
+    def hide(self, frame: int, most: int) -> bool:
+        """Note that somebody in front hides this one in a picture; return whether this one may still be there.
+
+        After ``most`` pictures it isn't known any more where this one is: away by now, maybe.
+        """
         self.hidden_first = frame if self.hidden_first is None else self.hidden_first
+        if frame - self.hidden_first >= most:
+            return False
         self.hidden_last = frame
-        return frame - self.hidden_first
+        return True
 
     def goes_on_with(self, pose: BodyPose, frame: int) -> bool:
         """Say whether a pose can be the same person's a moment later."""

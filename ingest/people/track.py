@@ -128,7 +128,7 @@ class Tracker:
             first = self._in_front.setdefault(pair, _nearness(one.last.pose) >= _nearness(other.last.pose))
             front, rear = (one, other) if first else (other, one)
             # Nobody is hidden by somebody who is not in sight, or came up just now.
-            if front.steady(frame) and rear.hide(frame) < self._frames(_MAX_HIDDEN_S):
+            if front.steady(frame) and rear.hide(frame, self._frames(_MAX_HIDDEN_S)):
                 hidden.add(rear.id)
         return hidden
 
