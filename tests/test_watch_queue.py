@@ -348,7 +348,8 @@ def test_a_job_that_was_taken_over_between_two_steps_does_not_begin_the_next(dat
     with running(database, work) as queue:
         queue.submit(a_spec())
         assert ends(queue, a_spec().job) == "done"
-    assert handed_back == [a_spec().job] and done == [2]
+    # Once, and not by the run that lost the job; on a busy machine the database may have interrupted another.
+    assert handed_back == [a_spec().job] and len(done) == 1 and done[0] >= 2
 
 
 def test_a_job_that_does_not_stop_is_told_of_and_does_no_harm(file, monkeypatch):  # noqa: F811
