@@ -52,6 +52,11 @@ def test_halves_hold_the_same_people():
     assert second.people.masks.size_px.tolist() == [[1, 1], [8, 6]]
 
 
+def test_a_batch_that_was_sent_holds_no_picture_twice():
+    made = list(batches(iter([_frame(1, 3), _frame(2, 2)]), lambda: 4, CPU))
+    assert [len(batch) for batch in made] == [4, 1] and all(batch.seats == () for batch in made)
+
+
 def test_crops_of_frames_of_several_sizes_are_those_of_each_alone():
     frames = [_frame(1, 1, (60, 80)), _frame(2, 1, (90, 40))]
     people = next(batches(iter(frames), lambda: 2, CPU)).people

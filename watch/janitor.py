@@ -86,7 +86,6 @@ def _why(state: JobState) -> tuple[str, int]:
     return state.reason or f"{state.spec.relative}: failed without a reason", state.code or RigdropError.exit_code
 
 
-
 def _has_told(state: JobState) -> bool:
     """Whether the job came to an end of its own, which counts and tells it."""
     return any(step.name in ("publish", "fail") and step.error is None for step in state.steps)

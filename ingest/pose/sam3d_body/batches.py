@@ -65,19 +65,21 @@ class Seen:
 class Batch:
     """Some people, and the frames that begin with them."""
 
-    seats: tuple[tuple[Seen, int], ...]  # everybody: which frame they are in, and which of its people they are
+    seats: tuple[tuple[Seen, int], ...]  # who is not on the device yet: which frame they are in, and which of its people they are
     begun: tuple[tuple[int, int], ...]  # each frame of which nobody came before: its number, and how many people it has
-    people: People | None = None  # the same on the device; nothing where nobody is there, or while there is no room for them
+    people: People | None = None  # who is on the device: all, or while there is no room for them nobody
     ready: torch.cuda.Event | None = None  # when all has arrived
 
     def __len__(self) -> int:
-        return len(self.seats)
+        return len(self.seats) if self.people is None else len(self.people.boxes_xyxy)
 
     def halves(self) -> list[Batch]:
         """Return the first and the second half of the people as batches, in which no frame begins."""
         middle = len(self) // 2
         parts = (slice(None, middle), slice(middle, None))
-        return [Batch(self.seats[part], (), None if self.people is None else _part(self.people, part), self.ready) for part in parts]
+        if self.people is None:
+            return [Batch(self.seats[part], ()) for part in parts]
+        return [Batch((), (), _part(self.people, part), self.ready) for part in parts]
 
 
 class Arrivals:
@@ -132,7 +134,7 @@ def arrived(batch: Batch, arrivals: Arrivals) -> Batch:
     Raises what torch raises where there is no memory for them.
     """
     if batch.people is None:
-        return replace(batch, people=_people(batch.seats, arrivals)) if batch.seats else batch
+        return replace(batch, people=_people(batch.seats, arrivals), seats=()) if batch.seats else batch
     if batch.ready is not None:
         stream = torch.cuda.current_stream(batch.people.boxes_xyxy.device)
         stream.wait_event(batch.ready)
@@ -148,7 +150,8 @@ def _sent(batch: Batch, arrivals: Arrivals) -> Batch:
         return batch
     try:
         with arrivals.under_way():
-            return replace(batch, people=_people(batch.seats, arrivals), ready=arrivals.sent())
+            # Whoever has the batch needs its pictures no more one by one.
+            return replace(batch, people=_people(batch.seats, arrivals), ready=arrivals.sent(), seats=())
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
